@@ -1,0 +1,38 @@
+//! The one list of drivers: a bench file's `driver = "..."` word to a driver over a line.
+
+use crate::exchange::Line;
+use crate::identity::Expected;
+use crate::meter::PowerMeter;
+use crate::motion::MotionController;
+use crate::source::LightSource;
+
+/// Driver words for motion controllers.
+pub const MOTION: &[&str] = &["pi-gcs2"];
+/// Driver words for power meters.
+pub const METERS: &[&str] = &["thorlabs-pm"];
+/// Driver words for light sources.
+pub const SOURCES: &[&str] = &["keysight-laser"];
+
+/// A motion controller by its driver word; `None` where the word is not in [`MOTION`].
+pub fn motion(driver: &str, line: Line, expected: Expected) -> Option<Box<dyn MotionController>> {
+    match driver {
+        "pi-gcs2" => Some(Box::new(crate::pi_gcs2::Gcs2::new(line, expected))),
+        _ => None,
+    }
+}
+
+/// A power meter by its driver word; `None` where the word is not in [`METERS`].
+pub fn meter(driver: &str, line: Line, expected: Expected) -> Option<Box<dyn PowerMeter>> {
+    match driver {
+        "thorlabs-pm" => Some(Box::new(crate::thorlabs_pm::ThorlabsPm::new(line, expected))),
+        _ => None,
+    }
+}
+
+/// A light source by its driver word; `None` where the word is not in [`SOURCES`].
+pub fn source(driver: &str, line: Line, expected: Expected) -> Option<Box<dyn LightSource>> {
+    match driver {
+        "keysight-laser" => Some(Box::new(crate::keysight_laser::KeysightLaser::new(line, expected))),
+        _ => None,
+    }
+}

@@ -1,0 +1,6 @@
+//! The station agent: bench, searches, sequence, store and yield.
+//!
+//! Knows drivers and recipes; never the simulator. Nothing here asks the operating system for the time: durations come
+//! from a [`units::clock::Clock`], dates from the composition root.
+
+pub mod event;
