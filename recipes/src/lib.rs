@@ -1,1 +1,237 @@
-//! recipes.
+//! Recipe text in, a [`Recipe`] that can run or all its faults out; and the product library.
+//!
+//! Knows no devices, no bench and no file system: who calls reads the file. A recipe speaks of logical axes in the
+//! optical frame and of quantities; which controller and meter they are is the bench file's business.
+
+mod library;
+mod parse;
+
+pub use library::{library, named};
+
+use std::fmt;
+
+/// A logical axis of the optical frame: z along the light, away from the fixed part; angles about x, y and z.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Axis {
+    /// Across the light, um.
+    X,
+    /// Across the light, um.
+    Y,
+    /// Along the light, um.
+    Z,
+    /// Turn about x, degrees.
+    Rx,
+    /// Turn about y, degrees.
+    Ry,
+    /// Turn about z, degrees.
+    Rz,
+}
+
+impl Axis {
+    /// All axes in their order.
+    pub const ALL: [Axis; 6] = [Axis::X, Axis::Y, Axis::Z, Axis::Rx, Axis::Ry, Axis::Rz];
+
+    /// The axis' name in files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Axis::X => "x",
+            Axis::Y => "y",
+            Axis::Z => "z",
+            Axis::Rx => "rx",
+            Axis::Ry => "ry",
+            Axis::Rz => "rz",
+        }
+    }
+
+    /// The axis of a name in a file.
+    pub fn named(name: &str) -> Option<Axis> {
+        Axis::ALL.into_iter().find(|a| a.as_str() == name)
+    }
+
+    /// True for the axes counted in degrees.
+    pub fn is_angle(self) -> bool {
+        matches!(self, Axis::Rx | Axis::Ry | Axis::Rz)
+    }
+
+    /// `um` or `deg`.
+    pub fn unit(self) -> &'static str {
+        if self.is_angle() { "deg" } else { "um" }
+    }
+}
+
+impl fmt::Display for Axis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A quantity a recipe can measure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Quantity {
+    /// Launched minus coupled power, dB; needs a launched power with an origin and an age.
+    CouplingLoss,
+    /// Power at the signal meter, dBm.
+    CoupledPower,
+}
+
+impl Quantity {
+    /// All quantities.
+    pub const ALL: [Quantity; 2] = [Quantity::CouplingLoss, Quantity::CoupledPower];
+
+    /// The quantity's name in files and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Quantity::CouplingLoss => "coupling_loss",
+            Quantity::CoupledPower => "coupled_power",
+        }
+    }
+
+    /// The unit of its values.
+    pub fn unit(self) -> &'static str {
+        match self {
+            Quantity::CouplingLoss => "dB",
+            Quantity::CoupledPower => "dBm",
+        }
+    }
+}
+
+/// What the unit is, optically.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UnitSpec {
+    /// Kinds of components whose serial numbers or lots are worth recording.
+    pub components: Vec<String>,
+    /// Wavelength of the light, nm.
+    pub wavelength_nm: f64,
+    /// Mode field diameter (1/e^2) of the receiving fibre, um.
+    pub mode_field_diameter_um: f64,
+    /// Launched minus coupled power at the peak of a typical unit, dB.
+    pub expected_loss_db: f64,
+}
+
+/// One step with its parameters.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// Switch the source on and wait until it has settled.
+    SourceOn {
+        /// Two looks this close, in dB, say that it has settled.
+        settled_within_db: f64,
+        /// Longest wait, seconds.
+        timeout_s: f64,
+    },
+    /// Reference the axes that are not, in the bench's order.
+    Reference,
+    /// Move to a pose near the fixed part, across the light first and then along it.
+    Approach {
+        /// Targets of logical axes, um or degrees; axes not named stay.
+        to: Vec<(Axis, f64)>,
+    },
+    /// Search outward for the first light.
+    FirstLight {
+        /// How far from the present pose to look, um.
+        radius_um: f64,
+        /// Threshold relative to the expected peak, dB (negative).
+        threshold_db: f64,
+    },
+    /// Climb to the peak.
+    Peak {
+        /// Axes to search, in the order of the recipe.
+        axes: Vec<Axis>,
+        /// How far from the approach pose z may go, um.
+        z_range_um: f64,
+        /// Loss the search may leave, dB.
+        tolerance_db: f64,
+    },
+    /// Measure a quantity here.
+    Measure {
+        /// What.
+        quantity: Quantity,
+        /// Readings averaged.
+        readings: u32,
+    },
+    /// Switch the source off.
+    SourceOff,
+    /// Back off along the optical axis and park.
+    Retract,
+}
+
+impl Step {
+    /// The step's word in a recipe.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Step::SourceOn { .. } => "source_on",
+            Step::Reference => "reference",
+            Step::Approach { .. } => "approach",
+            Step::FirstLight { .. } => "first_light",
+            Step::Peak { .. } => "peak",
+            Step::Measure { .. } => "measure",
+            Step::SourceOff => "source_off",
+            Step::Retract => "retract",
+        }
+    }
+
+    /// The logical axes the step moves.
+    pub fn axes(&self) -> Vec<Axis> {
+        match self {
+            Step::Approach { to } => to.iter().map(|(axis, _)| *axis).collect(),
+            Step::FirstLight { .. } => vec![Axis::X, Axis::Y],
+            Step::Peak { axes, .. } => axes.clone(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// A limit on a quantity; the ends themselves pass.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Limit {
+    /// What is limited.
+    pub quantity: Quantity,
+    /// Lowest value that passes.
+    pub lower: Option<f64>,
+    /// Highest value that passes.
+    pub upper: Option<f64>,
+}
+
+impl Limit {
+    /// Whether a value is within the limit; NaN is not.
+    pub fn holds(&self, value: f64) -> bool {
+        !value.is_nan() && self.lower.is_none_or(|l| value >= l) && self.upper.is_none_or(|u| value <= u)
+    }
+}
+
+/// A recipe that can run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recipe {
+    /// Product name.
+    pub product: String,
+    /// Revision of the recipe.
+    pub revision: String,
+    /// Part number of the units it makes.
+    pub part_number: String,
+    /// One line for people.
+    pub description: String,
+    /// Class of fixture the bench must have.
+    pub fixture: String,
+    /// What the unit is.
+    pub unit: UnitSpec,
+    /// Steps in order.
+    pub steps: Vec<Step>,
+    /// Limits, one a quantity.
+    pub limits: Vec<Limit>,
+    /// The text it was read from.
+    pub text: String,
+    /// SHA-256 of the text, lower-case hex.
+    pub hash: String,
+}
+
+impl Recipe {
+    /// The limit on a quantity, if there is one.
+    pub fn limit(&self, quantity: Quantity) -> Option<&Limit> {
+        self.limits.iter().find(|l| l.quantity == quantity)
+    }
+
+    /// The logical axes the recipe needs, in their order.
+    pub fn axes(&self) -> Vec<Axis> {
+        let used: std::collections::BTreeSet<Axis> = self.steps.iter().flat_map(Step::axes).collect();
+        used.into_iter().collect()
+    }
+}
