@@ -3,4 +3,7 @@
 //! Knows drivers and recipes; never the simulator. Nothing here asks the operating system for the time: durations come
 //! from a [`units::clock::Clock`], dates from the composition root.
 
+pub mod bench;
+pub mod config;
 pub mod event;
+pub mod search;

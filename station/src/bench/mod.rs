@@ -1,0 +1,181 @@
+//! The bench: the instruments of one station, and the only thing that moves anything, through the envelope.
+//!
+//! Speaks the optical frame upwards and stage axes downwards. Knows no recipe and no verdict.
+
+pub mod envelope;
+mod error;
+pub mod frame;
+mod light;
+mod motion;
+mod safe;
+mod sweep;
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use drivers::exchange::Line;
+use drivers::meter::{MeterSetup, PowerMeter};
+use drivers::motion::{ChannelSetup, MotionController};
+use drivers::registry;
+use drivers::source::{LightSource, SourceSetup};
+use drivers::transport::{self, Address, OpenError, Stream};
+use recipes::Axis;
+use units::clock::Clock;
+
+pub use error::{BenchError, PortFault};
+pub use frame::Pose;
+pub use safe::Safety;
+
+use crate::config::{BenchConfig, Instrument};
+
+/// Opens the byte streams of a bench's ports.
+#[async_trait(?Send)]
+pub trait Ports {
+    /// Opens one port by its bench name and address.
+    ///
+    /// # Errors
+    /// What the operating system, or the world behind it, said.
+    async fn open(&self, name: &str, address: &Address) -> Result<Box<dyn Stream>, OpenError>;
+}
+
+/// Ports of this machine.
+pub struct MachinePorts;
+
+#[async_trait(?Send)]
+impl Ports for MachinePorts {
+    async fn open(&self, _name: &str, address: &Address) -> Result<Box<dyn Stream>, OpenError> {
+        transport::open(address).await
+    }
+}
+
+/// A connected bench.
+pub struct Bench {
+    config: BenchConfig,
+    clock: Clock,
+    controllers: BTreeMap<String, Box<dyn MotionController>>,
+    meters: BTreeMap<String, Box<dyn PowerMeter>>,
+    source: Box<dyn LightSource>,
+    /// Stage pose last commanded; `None` after anything that leaves it in doubt.
+    commanded: Option<Pose>,
+    /// Velocities last set, um/s or degrees/s; empty where in doubt.
+    velocities: BTreeMap<Axis, f64>,
+}
+
+impl Bench {
+    /// Opens all ports of a bench. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`BenchError::Open`] with every port that could not be opened.
+    pub async fn open(config: BenchConfig, clock: Clock, ports: &dyn Ports) -> Result<Bench, BenchError> {
+        let mut faults = Vec::new();
+        let mut lines: BTreeMap<String, Line> = BTreeMap::new();
+        let meters = config.meters.values().map(|m| &m.instrument);
+        for instrument in std::iter::once(&config.source.instrument).chain(config.controllers.values()).chain(meters) {
+            let address = &config.ports[&instrument.port];
+            match ports.open(&instrument.port, address).await {
+                Ok(stream) => {
+                    let line = Line::new(stream, clock.clone(), &instrument.name, &address.to_string());
+                    lines.insert(instrument.name.clone(), line);
+                }
+                Err(source) => faults.push(PortFault { instrument: instrument.name.clone(), port: instrument.port.clone(), source }),
+            }
+        }
+        if !faults.is_empty() {
+            return Err(BenchError::Open(faults));
+        }
+        let mut line = |i: &Instrument| lines.remove(&i.name).ok_or_else(|| no_driver(i));
+        let source = &config.source.instrument;
+        let source = registry::source(&source.driver, line(source)?, source.expected.clone()).ok_or_else(|| no_driver(source))?;
+        let mut controllers = BTreeMap::new();
+        for (name, i) in &config.controllers {
+            let made = registry::motion(&i.driver, line(i)?, i.expected.clone()).ok_or_else(|| no_driver(i))?;
+            controllers.insert(name.clone(), made);
+        }
+        let mut meters = BTreeMap::new();
+        for (name, m) in &config.meters {
+            let i = &m.instrument;
+            let made = registry::meter(&i.driver, line(i)?, i.expected.clone()).ok_or_else(|| no_driver(i))?;
+            meters.insert(name.clone(), made);
+        }
+        Ok(Bench { config, clock, controllers, meters, source, commanded: None, velocities: BTreeMap::new() })
+    }
+
+    /// Brings every instrument to a known state, item by item: source off first, then controllers, then meters.
+    /// Nothing moves.
+    ///
+    /// # Errors
+    /// The first instrument that is another one, does not answer, or does not take its settings.
+    pub async fn connect(&mut self, wavelength_nm: f64) -> Result<(), BenchError> {
+        self.source.connect(&SourceSetup { wavelength_nm, level: self.config.source.level }).await?;
+        for (name, controller) in &mut self.controllers {
+            let setup: Vec<ChannelSetup> = self.config.axes.iter().filter(|a| a.controller == *name).map(channel_setup).collect();
+            controller.connect(&setup).await?;
+        }
+        self.velocities = self.config.axes.iter().map(|a| (a.axis, a.velocity)).collect();
+        for (name, meter) in &mut self.meters {
+            let m = &self.config.meters[name];
+            meter.connect(&MeterSetup { wavelength_nm, averaging: m.averaging, range: m.range }).await?;
+        }
+        for channel in &self.config.channels {
+            if channel.number > self.meters[&channel.meter].channels() {
+                return Err(BenchError::NoChannel { meter: channel.meter.clone(), number: channel.number });
+            }
+        }
+        Ok(())
+    }
+
+    /// The bench file.
+    pub fn config(&self) -> &BenchConfig {
+        &self.config
+    }
+
+    /// The clock all its times come from.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Each instrument's name, identity and transcript of the last exchanges.
+    pub fn instruments(&self) -> Vec<(String, String, String)> {
+        let mut all = vec![(self.source.name(), self.source.identity(), self.source.tap())];
+        all.extend(self.controllers.values().map(|c| (c.name(), c.identity(), c.tap())));
+        all.extend(self.meters.values().map(|m| (m.name(), m.identity(), m.tap())));
+        all.into_iter().map(|(name, identity, tap)| (name.to_string(), identity.to_string(), tap.transcript())).collect()
+    }
+}
+
+fn no_driver(i: &Instrument) -> BenchError {
+    BenchError::NoDriver { instrument: i.name.clone(), driver: i.driver.clone() }
+}
+
+fn channel_setup(axis: &crate::config::AxisConfig) -> ChannelSetup {
+    ChannelSetup {
+        axis: axis.axis.to_string(),
+        channel: axis.channel.clone(),
+        unit: axis.unit,
+        range: axis.controller_range(),
+        velocity: axis.velocity * axis.scale,
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use crate::config::BenchConfig;
+
+    /// The built-in receptacle bench.
+    pub(crate) fn config() -> BenchConfig {
+        BenchConfig::parse(include_str!("../../cli/benches/receptacle.toml")).unwrap()
+    }
+
+    #[test]
+    fn logical_and_controller_positions_turn_into_one_another() {
+        let config = config();
+        for axis in &config.axes {
+            for at in [-100.0, 0.0, 37.5] {
+                assert!((axis.to_logical(axis.to_controller(at)) - at).abs() < 1e-9);
+            }
+            assert!(axis.controller_range().0 < axis.controller_range().1);
+        }
+        assert_eq!(config.clearance_um(), 1000.0);
+        assert!(config.is_near(999.0, 0.0) && !config.is_near(1000.0, 0.0));
+    }
+}

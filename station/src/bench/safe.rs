@@ -1,0 +1,55 @@
+//! Making the bench safe, on every path: stop, source off, back off along the optical axis only, park.
+
+use super::{Bench, BenchError};
+use crate::event::Phase;
+
+/// What came of making the bench safe.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Safety {
+    /// What could not be done, in words. Empty: the bench is safe.
+    pub problems: Vec<String>,
+}
+
+impl Safety {
+    /// Whether nothing was left undone.
+    pub fn is_safe(&self) -> bool {
+        self.problems.is_empty()
+    }
+}
+
+impl Bench {
+    /// Stops all axes, switches the source off, backs off along the optical axis alone, then parks. Goes on with what
+    /// it can when something fails; motion only after everything stands and only from a known position.
+    pub async fn make_safe(&mut self, phase: Phase) -> Safety {
+        let mut safety = Safety::default();
+        for (name, controller) in &mut self.controllers {
+            if let Err(e) = controller.stop_all().await {
+                safety.problems.push(format!("{name} did not confirm its stop: {e}"));
+            }
+        }
+        self.commanded = None;
+        let stopped = safety.is_safe();
+        if let Err(e) = self.source.switch_off().await {
+            safety.problems.push(format!("the source may be on: {e}"));
+        }
+        if !stopped {
+            safety.problems.push("the part was not backed off, because the stage's state is unknown".into());
+            return safety;
+        }
+        match self.back_off().await {
+            Ok(_) => self.park_if_known(&mut safety).await,
+            // Nothing has been near anything, and what is not referenced cannot be moved to a known place.
+            Err(BenchError::NotReferenced { .. }) if phase == Phase::Free => {}
+            Err(e) => safety.problems.push(format!("the part was not backed off: {e}")),
+        }
+        safety
+    }
+
+    async fn park_if_known(&mut self, safety: &mut Safety) {
+        match self.park().await {
+            // At clearance with some lateral axis unreferenced: free, but not parked; the next run references it.
+            Ok(()) | Err(BenchError::NotReferenced { .. }) => {}
+            Err(e) => safety.problems.push(format!("not parked: {e}")),
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! The bench file: which instruments a station has, how its stage axes lie in the optical frame, and what is safe.
+//!
+//! Text in, [`BenchConfig`] or all its faults out. Opens nothing. Leaves `[simulation]` to whoever simulates.
+
+mod parse;
+
+use std::collections::BTreeMap;
+
+use drivers::identity::Expected;
+use drivers::meter::Range;
+use drivers::motion::ChannelUnit;
+use drivers::transport::Address;
+use jiff::Timestamp;
+use recipes::Axis;
+use units::Power;
+
+/// One instrument of the bench.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Instrument {
+    /// Bench name.
+    pub name: String,
+    /// Driver word, known to the registry of drivers.
+    pub driver: String,
+    /// Name of its port.
+    pub port: String,
+    /// What its identity must be.
+    pub expected: Expected,
+}
+
+/// One stage axis. Logical position 0 is at `zero` on the controller;
+/// controller position = `zero` + `sign` * `scale` * logical position.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AxisConfig {
+    /// Logical name of the stage axis.
+    pub axis: Axis,
+    /// Name of its controller.
+    pub controller: String,
+    /// The controller's name of the channel.
+    pub channel: String,
+    /// The controller's unit.
+    pub unit: ChannelUnit,
+    /// +1 or -1.
+    pub sign: f64,
+    /// Controller um (degrees) per logical um (degree).
+    pub scale: f64,
+    /// Controller position of logical 0, um or degrees.
+    pub zero: f64,
+    /// Lowest and highest logical position, um or degrees.
+    pub range: (f64, f64),
+    /// Velocity of free moves, um/s or degrees/s.
+    pub velocity: f64,
+    /// Acceleration, um/s^2 or degrees/s^2, for predictions.
+    pub acceleration: f64,
+    /// Settling after a move, seconds, on top of the controller's own word.
+    pub settle_s: f64,
+    /// Play (lost motion), um or degrees, full width.
+    pub play: f64,
+    /// Repeatability, one standard deviation, um or degrees.
+    pub repeatability: f64,
+}
+
+impl AxisConfig {
+    /// Controller position of a logical position.
+    pub fn to_controller(&self, logical: f64) -> f64 {
+        self.zero + self.sign * self.scale * logical
+    }
+
+    /// Logical position of a controller position.
+    pub fn to_logical(&self, controller: f64) -> f64 {
+        (controller - self.zero) / (self.sign * self.scale)
+    }
+
+    /// The logical range in controller coordinates, lower end first.
+    pub fn controller_range(&self) -> (f64, f64) {
+        let (a, b) = (self.to_controller(self.range.0), self.to_controller(self.range.1));
+        (a.min(b), a.max(b))
+    }
+}
+
+/// How stage axes become optical axes, and which way is safe.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Frame {
+    /// Stage axis along the light.
+    pub optical_axis: Axis,
+    /// Turn of the stage's lateral axes against optical x and y, about the optical axis, degrees.
+    pub rotation_deg: f64,
+    /// Sense of the optical axis that leads to contact: +1 or -1.
+    pub contact: f64,
+    /// Distance from the contact end of the optical axis' range at which nothing can touch, um.
+    pub retreat_um: f64,
+    /// Nearer to contact than clearance, x and y stay within this of 0, um.
+    pub near_lateral_um: f64,
+    /// Nearer to contact than clearance, no axis is faster than this, um/s.
+    pub near_velocity_um_s: f64,
+}
+
+/// What a channel is for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Role {
+    /// The light coupled into the part.
+    Signal,
+    /// A known share of the source's light, split off before the unit.
+    Tap {
+        /// Power at the tap over power launched towards the unit.
+        ratio: f64,
+    },
+}
+
+/// A light channel of the bench.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Channel {
+    /// Bench name.
+    pub name: String,
+    /// Name of its meter.
+    pub meter: String,
+    /// Channel of the meter, from 1.
+    pub number: u32,
+    /// Role.
+    pub role: Role,
+    /// Noise of a dark reading, one standard deviation.
+    pub floor: Power,
+    /// Highest dark level of a healthy bench (room light, offset).
+    pub dark_max: Power,
+}
+
+/// A power meter of the bench.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Meter {
+    /// The instrument.
+    pub instrument: Instrument,
+    /// Readings averaged in the instrument.
+    pub averaging: u32,
+    /// Range.
+    pub range: Range,
+}
+
+/// The light source of the bench.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Source {
+    /// The instrument.
+    pub instrument: Instrument,
+    /// Output level.
+    pub level: Power,
+    /// Loss from the source to the point of launch, dB: how much of the level a healthy tap shows.
+    pub path_loss_db: f64,
+}
+
+/// The bench's dated reference measurement.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reference {
+    /// Launched power measured.
+    pub power: Power,
+    /// When.
+    pub measured_at: Timestamp,
+}
+
+/// A bench file that can be used.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BenchConfig {
+    /// Station name.
+    pub station: String,
+    /// Class of its fixture.
+    pub fixture: String,
+    /// Ports by name.
+    pub ports: BTreeMap<String, Address>,
+    /// Motion controllers by name.
+    pub controllers: BTreeMap<String, Instrument>,
+    /// Stage axes in the order of [`Axis`].
+    pub axes: Vec<AxisConfig>,
+    /// The frame.
+    pub frame: Frame,
+    /// Park pose of the stage axes.
+    pub park: Vec<(Axis, f64)>,
+    /// Order of the moves to the park pose (stage axes).
+    pub park_order: Vec<Axis>,
+    /// Order of referencing (stage axes), the optical axis first.
+    pub referencing: Vec<Axis>,
+    /// Meters by name.
+    pub meters: BTreeMap<String, Meter>,
+    /// Channels in the order of the file.
+    pub channels: Vec<Channel>,
+    /// The source.
+    pub source: Source,
+    /// The reference measurement, if one was made.
+    pub reference: Option<Reference>,
+    /// Age at which a reference measurement is too old, seconds.
+    pub reference_max_age_s: f64,
+    /// Whether the file describes a simulated world.
+    pub has_simulation: bool,
+}
+
+impl BenchConfig {
+    /// The configuration of a stage axis.
+    pub fn axis(&self, axis: Axis) -> Option<&AxisConfig> {
+        self.axes.iter().find(|a| a.axis == axis)
+    }
+
+    /// The stage axis along the light; its presence is checked when the file is read.
+    pub fn optical(&self) -> &AxisConfig {
+        self.axis(self.frame.optical_axis).expect("parse refuses a frame whose optical axis is missing")
+    }
+
+    /// The signal channel; its presence is checked when the file is read.
+    pub fn signal(&self) -> &Channel {
+        self.channels.iter().find(|c| c.role == Role::Signal).expect("parse refuses a bench without a signal channel")
+    }
+
+    /// The tap channel and its ratio, if the bench has one.
+    pub fn tap(&self) -> Option<(&Channel, f64)> {
+        self.channels.iter().find_map(|c| match c.role {
+            Role::Tap { ratio } => Some((c, ratio)),
+            Role::Signal => None,
+        })
+    }
+
+    /// Position of the optical axis at and beyond which, away from contact, nothing can touch, um.
+    pub fn clearance_um(&self) -> f64 {
+        let (lower, upper) = self.optical().range;
+        let contact_end = if self.frame.contact < 0.0 { lower } else { upper };
+        contact_end - self.frame.contact * self.frame.retreat_um
+    }
+
+    /// Whether an optical-axis position is nearer to contact than clearance, by more than `slack_um`.
+    pub fn is_near(&self, optical_um: f64, slack_um: f64) -> bool {
+        (optical_um - self.clearance_um()) * self.frame.contact > slack_um
+    }
+}

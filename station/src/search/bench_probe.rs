@@ -1,0 +1,133 @@
+//! A bench as a [`Probe`]: moves through the envelope, and keeps every sample for the trace.
+
+use async_trait::async_trait;
+use recipes::Axis;
+
+use super::{AxisInfo, ChannelInfo, Costs, Probe, ProbeInfo, SearchError};
+use crate::bench::{Bench, BenchError};
+use crate::event::Sample;
+
+/// Readings taken to learn what one costs.
+const TRIALS: usize = 3;
+
+/// Relative noise of a reading that optical benches show (connectors, polarisation, laser), dB.
+const TECHNICAL_DB: f64 = 0.005;
+
+/// How far the play of a bench file may be off, relative.
+const PLAY_SPREAD: f64 = 0.3;
+
+/// Longest trace kept in memory; a search that reads more has gone wrong.
+pub const SAMPLES_MAX: usize = 200_000;
+
+/// A bench being searched.
+pub struct BenchProbe<'b> {
+    bench: &'b mut Bench,
+    info: ProbeInfo,
+    trace: Vec<Sample>,
+}
+
+impl<'b> BenchProbe<'b> {
+    /// Learns what a reading costs by taking a few, and describes the bench.
+    ///
+    /// # Errors
+    /// Bench errors.
+    pub async fn new(bench: &'b mut Bench) -> Result<BenchProbe<'b>, SearchError> {
+        let began = bench.clock().seconds();
+        for _ in 0..TRIALS {
+            bench.read_signal().await?;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a handful of readings")]
+        let reading_s = (bench.clock().seconds() - began) / TRIALS as f64;
+        let config = bench.config();
+        let near = config.frame.near_velocity_um_s;
+        let lateral = config.frame.near_lateral_um;
+        let axes: Vec<AxisInfo> = config
+            .axes
+            .iter()
+            .map(|a| {
+                let bound = if matches!(a.axis, Axis::X | Axis::Y) { lateral } else { f64::INFINITY };
+                AxisInfo {
+                    axis: a.axis,
+                    lower: a.range.0.max(-bound),
+                    upper: a.range.1.min(bound),
+                    speed: if a.axis.is_angle() { a.velocity } else { a.velocity.min(near) },
+                    acceleration: a.acceleration,
+                    play: a.play,
+                    play_spread: PLAY_SPREAD,
+                    repeatability: a.repeatability,
+                }
+            })
+            .collect();
+        let signal = config.signal();
+        let channels = vec![ChannelInfo { name: signal.name.clone(), floor: signal.floor, relative_db: TECHNICAL_DB }];
+        let settle = config.axes.iter().map(|a| a.settle_s).fold(0.0, f64::max);
+        // A move asks four to six times over the line, about as often as two readings do.
+        let costs = Costs { move_s: settle + 2.0 * reading_s, reading_s, sweep_s: settle + 2.0 * reading_s };
+        Ok(BenchProbe { info: ProbeInfo { axes, channels, costs }, bench, trace: Vec::new() })
+    }
+
+    /// The samples so far, in the order of time.
+    pub fn into_trace(self) -> Vec<Sample> {
+        self.trace
+    }
+
+    /// The samples so far.
+    pub fn trace(&self) -> &[Sample] {
+        &self.trace
+    }
+
+    fn targets(&self, position: &[f64]) -> Vec<(Axis, f64)> {
+        self.info.axes.iter().map(|a| a.axis).zip(position.iter().copied()).collect()
+    }
+
+    fn row(&self, pose: crate::bench::Pose) -> Vec<f64> {
+        self.info.axes.iter().map(|a| pose[a.axis]).collect()
+    }
+
+    fn keep(&mut self, samples: &[Sample]) -> Result<(), SearchError> {
+        if self.trace.len() + samples.len() > SAMPLES_MAX {
+            return Err(SearchError::Budget(SAMPLES_MAX));
+        }
+        self.trace.extend_from_slice(samples);
+        Ok(())
+    }
+}
+
+#[async_trait(?Send)]
+impl Probe for BenchProbe<'_> {
+    fn info(&self) -> &ProbeInfo {
+        &self.info
+    }
+
+    fn now_s(&self) -> f64 {
+        self.bench.clock().seconds()
+    }
+
+    async fn position(&mut self) -> Result<Vec<f64>, SearchError> {
+        let pose = self.bench.commanded().await?;
+        Ok(self.row(pose))
+    }
+
+    async fn move_to(&mut self, position: &[f64]) -> Result<(), SearchError> {
+        let targets = self.targets(position);
+        Ok(self.bench.move_to(&targets).await?)
+    }
+
+    async fn measure(&mut self) -> Result<Sample, SearchError> {
+        let commanded = self.position().await?;
+        let began = self.bench.clock().seconds();
+        let reading = self.bench.read_signal().await?;
+        let t_s = (began + self.bench.clock().seconds()) / 2.0;
+        let actual = self.bench.pose().await.map_err(BenchError::from)?;
+        let sample = Sample { t_s, commanded, actual: self.row(actual), readings: vec![reading] };
+        self.keep(std::slice::from_ref(&sample))?;
+        Ok(sample)
+    }
+
+    async fn sweep(&mut self, to: &[f64], speed: f64) -> Result<Vec<Sample>, SearchError> {
+        let targets = self.targets(to);
+        let samples = self.bench.sweep(&targets, speed).await?;
+        self.keep(&samples)?;
+        Ok(samples)
+    }
+}

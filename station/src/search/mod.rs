@@ -1,0 +1,241 @@
+//! Alignment searches: plain async functions over a small trait. They know no stage, meter or recipe.
+
+mod bench_probe;
+pub mod first_light;
+pub mod peak;
+
+use async_trait::async_trait;
+use recipes::Axis;
+use units::{Power, Reading};
+
+pub use bench_probe::BenchProbe;
+
+use crate::bench::BenchError;
+use crate::event::Sample;
+
+/// One axis a search may move.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AxisInfo {
+    /// The logical axis; um or degrees.
+    pub axis: Axis,
+    /// Lowest position.
+    pub lower: f64,
+    /// Highest position.
+    pub upper: f64,
+    /// Fastest speed, a second.
+    pub speed: f64,
+    /// Acceleration, a second squared.
+    pub acceleration: f64,
+    /// Play (lost motion), full width, as known.
+    pub play: f64,
+    /// How far the play itself may be off, relative, one standard deviation.
+    pub play_spread: f64,
+    /// Repeatability, one standard deviation.
+    pub repeatability: f64,
+}
+
+/// One channel a search sees.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChannelInfo {
+    /// Bench name.
+    pub name: String,
+    /// Additive noise of one reading, one standard deviation.
+    pub floor: Power,
+    /// Relative noise of one reading, dB, one standard deviation.
+    pub relative_db: f64,
+}
+
+/// What things cost, seconds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Costs {
+    /// A move, beside its own motion: exchanges and settling.
+    pub move_s: f64,
+    /// A reading.
+    pub reading_s: f64,
+    /// A sweep, beside its own motion.
+    pub sweep_s: f64,
+}
+
+/// What a probe says of itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProbeInfo {
+    /// Axes, in the order of every position it takes or gives.
+    pub axes: Vec<AxisInfo>,
+    /// Channels, in the order of every sample's readings.
+    pub channels: Vec<ChannelInfo>,
+    /// Costs.
+    pub costs: Costs,
+}
+
+impl ProbeInfo {
+    /// Index of an axis among positions.
+    pub fn index(&self, axis: Axis) -> Option<usize> {
+        self.axes.iter().position(|a| a.axis == axis)
+    }
+}
+
+/// What can end a search early.
+#[derive(Debug, thiserror::Error)]
+pub enum SearchError {
+    /// The bench.
+    #[error(transparent)]
+    Bench(#[from] BenchError),
+    /// The probe lacks an axis the search needs.
+    #[error("the search needs axis {0}, which the bench lacks")]
+    NoAxis(Axis),
+    /// The meter says there is more light than its range holds.
+    #[error("the signal meter is saturated: its range is too small for this light")]
+    Saturated,
+    /// More readings than the search is allowed.
+    #[error("no end after {0} readings")]
+    Budget(usize),
+}
+
+/// Where a search moves and measures: a bench, a benchmark's scene or a test's formula.
+///
+/// Positions are in the order of [`ProbeInfo::axes`], um or degrees, in the optical frame.
+#[async_trait(?Send)]
+pub trait Probe {
+    /// Axes, limits, speeds, play, channels, noise and costs.
+    fn info(&self) -> &ProbeInfo;
+
+    /// Seconds on the clock of the samples.
+    fn now_s(&self) -> f64;
+
+    /// The commanded position.
+    async fn position(&mut self) -> Result<Vec<f64>, SearchError>;
+
+    /// Moves there and returns once arrived and settled; no motion where it stands there already.
+    async fn move_to(&mut self, position: &[f64]) -> Result<(), SearchError>;
+
+    /// Measures here.
+    async fn measure(&mut self) -> Result<Sample, SearchError>;
+
+    /// Moves straight from here to there at a speed (um/s), measuring all along; every sample has its own time and
+    /// actual position. Slower than asked where the axes cannot go so fast.
+    async fn sweep(&mut self, to: &[f64], speed: f64) -> Result<Vec<Sample>, SearchError>;
+}
+
+/// The power of a sample's first channel; an under-range reading counts as none.
+///
+/// # Errors
+/// [`SearchError::Saturated`].
+pub fn signal(sample: &Sample) -> Result<Power, SearchError> {
+    match sample.readings.first() {
+        Some(Reading::Power(p)) => Ok(*p),
+        Some(Reading::Saturated) => Err(SearchError::Saturated),
+        Some(Reading::UnderRange) | None => Ok(Power::ZERO),
+    }
+}
+
+/// 10 log10 of a power over one watt, no lower than the floor given.
+fn level_db(power: Power, floor: Power) -> f64 {
+    10.0 * power.watts().max(floor.watts()).max(f64::MIN_POSITIVE).log10()
+}
+
+#[cfg(test)]
+pub(crate) mod formula {
+    //! A probe that is a formula: a Gaussian mode with play, for tests.
+
+    use super::*;
+
+    /// Noise that is a function of the reading's number alone.
+    fn noise(n: usize) -> f64 {
+        let mut z = (n as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((z >> 11) as f64 / (1u64 << 52) as f64) - 1.0
+    }
+
+    /// A peak of 1 mW at `peak`, mode radius 4.6 um, Rayleigh length 50.7 um.
+    pub(crate) struct Formula {
+        pub(crate) info: ProbeInfo,
+        pub(crate) peak: [f64; 3],
+        pub(crate) at: Vec<f64>,
+        pub(crate) actual: Vec<f64>,
+        pub(crate) readings: usize,
+        pub(crate) noise_db: f64,
+        pub(crate) dark_w: f64,
+        pub(crate) light: bool,
+    }
+
+    impl Formula {
+        pub(crate) fn new(peak: [f64; 3], play: f64, noise_db: f64) -> Self {
+            let axis = |axis| AxisInfo {
+                axis,
+                lower: -400.0,
+                upper: 400.0,
+                speed: 5000.0,
+                acceleration: 50_000.0,
+                play,
+                play_spread: 0.1,
+                repeatability: 0.0,
+            };
+            let channels = vec![ChannelInfo { name: "signal".into(), floor: Power::from_dbm(-70.0), relative_db: noise_db }];
+            let costs = Costs { move_s: 0.02, reading_s: 0.004, sweep_s: 0.02 };
+            let info = ProbeInfo { axes: vec![axis(Axis::X), axis(Axis::Y), axis(Axis::Z)], channels, costs };
+            Formula { info, peak, at: vec![0.0; 3], actual: vec![play / 2.0; 3], readings: 0, noise_db, dark_w: 1e-11, light: true }
+        }
+
+        pub(crate) fn loss_db(&self, at: &[f64]) -> f64 {
+            let (w, zr) = (4.6f64, 50.7f64);
+            let kappa = 1.0 / (1.0 + ((at[2] - self.peak[2]) / (2.0 * zr)).powi(2));
+            let d2 = (at[0] - self.peak[0]).powi(2) + (at[1] - self.peak[1]).powi(2);
+            4.342_944_8 * (kappa * d2 / (w * w) - kappa.ln())
+        }
+
+        fn go(&mut self, to: &[f64]) {
+            for (i, target) in to.iter().enumerate() {
+                let half = self.info.axes[i].play / 2.0;
+                self.actual[i] = self.actual[i].clamp(target - half, target + half);
+                self.at[i] = *target;
+            }
+        }
+
+        fn read(&mut self) -> Sample {
+            self.readings += 1;
+            let light = if self.light { 1e-3 } else { 0.0 };
+            let power = light * 10f64.powf((-self.loss_db(&self.actual) + self.noise_db * noise(self.readings)) / 10.0);
+            let dark = self.dark_w * (1.0 + 0.3 * noise(self.readings + 1_000_000));
+            Sample {
+                t_s: self.readings as f64 * 0.004,
+                commanded: self.at.clone(),
+                actual: self.actual.clone(),
+                readings: vec![Reading::Power(Power::from_watts(power + dark))],
+            }
+        }
+    }
+
+    #[async_trait(?Send)]
+    impl Probe for Formula {
+        fn info(&self) -> &ProbeInfo {
+            &self.info
+        }
+        fn now_s(&self) -> f64 {
+            self.readings as f64 * 0.004
+        }
+        async fn position(&mut self) -> Result<Vec<f64>, SearchError> {
+            Ok(self.at.clone())
+        }
+        async fn move_to(&mut self, position: &[f64]) -> Result<(), SearchError> {
+            self.go(position);
+            Ok(())
+        }
+        async fn measure(&mut self) -> Result<Sample, SearchError> {
+            Ok(self.read())
+        }
+        async fn sweep(&mut self, to: &[f64], speed: f64) -> Result<Vec<Sample>, SearchError> {
+            let from = self.at.clone();
+            let length = from.iter().zip(to).map(|(a, b)| (b - a).powi(2)).sum::<f64>().sqrt();
+            let steps = (length / (speed * self.info.costs.reading_s)).ceil().max(1.0) as usize;
+            let mut samples = Vec::new();
+            for k in 0..=steps {
+                let share = k as f64 / steps as f64;
+                let at: Vec<f64> = from.iter().zip(to).map(|(a, b)| a + share * (b - a)).collect();
+                self.go(&at);
+                samples.push(self.read());
+            }
+            Ok(samples)
+        }
+    }
+}
