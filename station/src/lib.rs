@@ -7,3 +7,4 @@ pub mod bench;
 pub mod config;
 pub mod event;
 pub mod search;
+pub mod sequence;

@@ -106,7 +106,9 @@ impl BenchError {
                 "check that the instrument is on and its cable plugged in, that no other program holds the port, and its name in \
                  the bench file (`firstlight bench ports` lists ports)"
             }
-            BenchError::Motion(MotionError::Line(e)) | BenchError::Meter(MeterError::Line(e)) | BenchError::Source(SourceError::Line(e)) => line_hint(e),
+            BenchError::Motion(MotionError::Line(e))
+            | BenchError::Meter(MeterError::Line(e))
+            | BenchError::Source(SourceError::Line(e)) => line_hint(e),
             BenchError::Motion(MotionError::WrongDevice { .. })
             | BenchError::Meter(MeterError::WrongDevice { .. })
             | BenchError::Source(SourceError::WrongDevice { .. }) => {
@@ -119,11 +121,15 @@ impl BenchError {
                 "the controller may have restarted; run again: the recipe's reference step references it"
             }
             BenchError::Motion(_) => "look at the stage, then run again",
-            BenchError::Source(SourceError::Interlock { .. }) => "close the interlock (lid, key, remote connector), then run again",
+            BenchError::Source(SourceError::Interlock { .. }) => {
+                "close the interlock (lid, key, remote connector), then run again"
+            }
             BenchError::Source(_) => "look at the source's front panel, then run again",
             BenchError::Meter(MeterError::NoSensor { .. }) => "plug the sensor in and restart the meter",
             BenchError::Meter(_) => "look at the meter, then run again",
-            BenchError::OutsideRange { .. } | BenchError::KeepOut { .. } => "the recipe asks for a pose this bench must not take",
+            BenchError::OutsideRange { .. } | BenchError::KeepOut { .. } => {
+                "the recipe asks for a pose this bench must not take"
+            }
             BenchError::NoAxis { .. } => "this recipe needs a bench with that axis",
             BenchError::Elsewhere { .. } => "the axis is stuck, slipping or blocked: look at it before the next run",
             BenchError::NoChannel { .. } | BenchError::NoDriver { .. } => "correct the bench file",

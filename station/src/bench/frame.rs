@@ -62,7 +62,14 @@ mod tests {
     use super::*;
 
     fn frame(optical_axis: Axis, rotation_deg: f64) -> Frame {
-        Frame { optical_axis, rotation_deg, contact: -1.0, retreat_um: 1.0, near_lateral_um: 1.0, near_velocity_um_s: 1.0 }
+        Frame {
+            optical_axis,
+            rotation_deg,
+            contact: -1.0,
+            retreat_um: 1.0,
+            near_lateral_um: 1.0,
+            near_velocity_um_s: 1.0,
+        }
     }
 
     #[test]

@@ -10,6 +10,31 @@ use crate::config::Role;
 /// Time between two looks at the tap while the source settles.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
+/// A reference may differ by this from what the source's level and the path's loss promise, dB.
+const REFERENCE_SLACK_DB: f64 = 3.0;
+
+/// Why a reference measurement is none.
+#[derive(Debug, thiserror::Error)]
+pub enum ReferenceError {
+    /// The bench.
+    #[error(transparent)]
+    Bench(#[from] BenchError),
+    /// The tap still wandered.
+    #[error("the source has not settled")]
+    Unsettled,
+    /// Too much light for the meter's range.
+    #[error("the signal meter is saturated: its range does not hold the launched power")]
+    Saturated,
+    /// What was read is far from what the source promises.
+    #[error("the signal meter reads {found}, where the source promises {promised_dbm:.2} dBm")]
+    Implausible {
+        /// What was read.
+        found: String,
+        /// Level less path loss, dBm.
+        promised_dbm: f64,
+    },
+}
+
 impl Bench {
     /// Switches the source on and waits until it says it has settled and, where there is a tap, until two looks at it
     /// agree within `within_db`; returns whether they did within `limit`.
@@ -33,6 +58,42 @@ impl Bench {
             last = now;
         }
         Ok(false)
+    }
+
+    /// Measures the launched power with the reference patch cord from the source to the signal meter: dark level, source
+    /// on and settled, mean of `count` readings, source off. Nothing moves.
+    ///
+    /// # Errors
+    /// Source and meter errors; [`ReferenceError`] when what is read cannot be the launched power.
+    pub async fn measure_reference(&mut self, count: u32) -> Result<Power, ReferenceError> {
+        let measured = self.lit_signal(count).await;
+        self.source.switch_off().await.map_err(BenchError::from)?;
+        let power = measured?;
+        let promised = self.promised();
+        match db_ratio(promised, power) {
+            Some(db) if db.abs() <= REFERENCE_SLACK_DB => Ok(power),
+            _ => Err(ReferenceError::Implausible {
+                found: power.dbm().map_or("no light".to_string(), |dbm| format!("{dbm:.2} dBm")),
+                promised_dbm: promised.dbm().unwrap_or_default(),
+            }),
+        }
+    }
+
+    async fn lit_signal(&mut self, count: u32) -> Result<Power, ReferenceError> {
+        if !self.source_on(0.02, Duration::from_secs(30)).await? {
+            return Err(ReferenceError::Unsettled);
+        }
+        let mut sum = 0.0;
+        for _ in 0..count.max(1) {
+            let reading = self.read_signal().await?;
+            let power = match reading {
+                Reading::Power(p) => p,
+                Reading::UnderRange => Power::ZERO,
+                Reading::Saturated => return Err(ReferenceError::Saturated),
+            };
+            sum += power.watts() / f64::from(count.max(1));
+        }
+        Ok(Power::from_watts(sum))
     }
 
     /// Switches the source off.

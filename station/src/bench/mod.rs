@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use drivers::exchange::Line;
+use drivers::identity::Identity;
 use drivers::meter::{MeterSetup, PowerMeter};
 use drivers::motion::{ChannelSetup, MotionController};
 use drivers::registry;
@@ -24,9 +25,13 @@ use units::clock::Clock;
 
 pub use error::{BenchError, PortFault};
 pub use frame::Pose;
+pub use light::ReferenceError;
 pub use safe::Safety;
 
 use crate::config::{BenchConfig, Instrument};
+
+/// Serial numbers of simulated instruments begin with this; no maker's do.
+const SIMULATED: &str = "SIM";
 
 /// Opens the byte streams of a bench's ports.
 #[async_trait(?Send)]
@@ -57,6 +62,7 @@ pub struct Bench {
     source: Box<dyn LightSource>,
     /// Stage pose last commanded; `None` after anything that leaves it in doubt.
     commanded: Option<Pose>,
+    can_move: bool,
     /// Velocities last set, um/s or degrees/s; empty where in doubt.
     velocities: BTreeMap<Axis, f64>,
 }
@@ -77,7 +83,11 @@ impl Bench {
                     let line = Line::new(stream, clock.clone(), &instrument.name, &address.to_string());
                     lines.insert(instrument.name.clone(), line);
                 }
-                Err(source) => faults.push(PortFault { instrument: instrument.name.clone(), port: instrument.port.clone(), source }),
+                Err(source) => faults.push(PortFault {
+                    instrument: instrument.name.clone(),
+                    port: instrument.port.clone(),
+                    source,
+                }),
             }
         }
         if !faults.is_empty() {
@@ -85,7 +95,8 @@ impl Bench {
         }
         let mut line = |i: &Instrument| lines.remove(&i.name).ok_or_else(|| no_driver(i));
         let source = &config.source.instrument;
-        let source = registry::source(&source.driver, line(source)?, source.expected.clone()).ok_or_else(|| no_driver(source))?;
+        let source = registry::source(&source.driver, line(source)?, source.expected.clone())
+            .ok_or_else(|| no_driver(source))?;
         let mut controllers = BTreeMap::new();
         for (name, i) in &config.controllers {
             let made = registry::motion(&i.driver, line(i)?, i.expected.clone()).ok_or_else(|| no_driver(i))?;
@@ -97,7 +108,16 @@ impl Bench {
             let made = registry::meter(&i.driver, line(i)?, i.expected.clone()).ok_or_else(|| no_driver(i))?;
             meters.insert(name.clone(), made);
         }
-        Ok(Bench { config, clock, controllers, meters, source, commanded: None, velocities: BTreeMap::new() })
+        Ok(Bench {
+            config,
+            clock,
+            controllers,
+            meters,
+            source,
+            commanded: None,
+            can_move: false,
+            velocities: BTreeMap::new(),
+        })
     }
 
     /// Brings every instrument to a known state, item by item: source off first, then controllers, then meters.
@@ -106,12 +126,33 @@ impl Bench {
     /// # Errors
     /// The first instrument that is another one, does not answer, or does not take its settings.
     pub async fn connect(&mut self, wavelength_nm: f64) -> Result<(), BenchError> {
-        self.source.connect(&SourceSetup { wavelength_nm, level: self.config.source.level }).await?;
+        self.connect_source(wavelength_nm).await?;
+        self.can_move = false;
+        self.commanded = None;
         for (name, controller) in &mut self.controllers {
-            let setup: Vec<ChannelSetup> = self.config.axes.iter().filter(|a| a.controller == *name).map(channel_setup).collect();
+            let setup: Vec<ChannelSetup> =
+                self.config.axes.iter().filter(|a| a.controller == *name).map(channel_setup).collect();
             controller.connect(&setup).await?;
         }
         self.velocities = self.config.axes.iter().map(|a| (a.axis, a.velocity)).collect();
+        self.can_move = true;
+        self.connect_meters(wavelength_nm).await
+    }
+
+    /// As [`Bench::connect`], without the controllers: for measurements that move nothing.
+    ///
+    /// # Errors
+    /// As [`Bench::connect`].
+    pub async fn connect_light(&mut self, wavelength_nm: f64) -> Result<(), BenchError> {
+        self.connect_source(wavelength_nm).await?;
+        self.connect_meters(wavelength_nm).await
+    }
+
+    async fn connect_source(&mut self, wavelength_nm: f64) -> Result<(), BenchError> {
+        Ok(self.source.connect(&SourceSetup { wavelength_nm, level: self.config.source.level }).await?)
+    }
+
+    async fn connect_meters(&mut self, wavelength_nm: f64) -> Result<(), BenchError> {
         for (name, meter) in &mut self.meters {
             let m = &self.config.meters[name];
             meter.connect(&MeterSetup { wavelength_nm, averaging: m.averaging, range: m.range }).await?;
@@ -122,6 +163,19 @@ impl Bench {
             }
         }
         Ok(())
+    }
+
+    /// Whether the controllers are known to be the right ones and set up, so that they may be moved.
+    pub fn can_move(&self) -> bool {
+        self.can_move
+    }
+
+    /// Whether any instrument says of itself that it is simulated.
+    pub fn is_simulated(&self) -> bool {
+        let simulated = |i: &Identity| i.serial.to_ascii_uppercase().starts_with(SIMULATED);
+        simulated(self.source.identity())
+            || self.controllers.values().any(|c| simulated(c.identity()))
+            || self.meters.values().any(|m| simulated(m.identity()))
     }
 
     /// The bench file.
@@ -139,7 +193,9 @@ impl Bench {
         let mut all = vec![(self.source.name(), self.source.identity(), self.source.tap())];
         all.extend(self.controllers.values().map(|c| (c.name(), c.identity(), c.tap())));
         all.extend(self.meters.values().map(|m| (m.name(), m.identity(), m.tap())));
-        all.into_iter().map(|(name, identity, tap)| (name.to_string(), identity.to_string(), tap.transcript())).collect()
+        all.into_iter()
+            .map(|(name, identity, tap)| (name.to_string(), identity.to_string(), tap.transcript()))
+            .collect()
     }
 }
 

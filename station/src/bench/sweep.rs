@@ -125,7 +125,10 @@ impl Bench {
     /// # Errors
     /// Meter errors.
     pub async fn read(&mut self) -> Result<Vec<Reading>, BenchError> {
-        let reads = self.meters.iter_mut().map(|(name, meter)| async move { Ok::<_, BenchError>((name.clone(), meter.read().await?)) });
+        let reads = self
+            .meters
+            .iter_mut()
+            .map(|(name, meter)| async move { Ok::<_, BenchError>((name.clone(), meter.read().await?)) });
         let read: Vec<(String, Vec<Reading>)> = try_join_all(reads).await?;
         self.config
             .channels
@@ -137,6 +140,22 @@ impl Bench {
                 reading.ok_or_else(|| BenchError::NoChannel { meter: channel.meter.clone(), number: channel.number })
             })
             .collect()
+    }
+
+    /// Whether the bench file fixes the signal meter's range.
+    pub fn signal_range_is_fixed(&self) -> bool {
+        let meter = self.config.meters.get(&self.config.signal().meter);
+        meter.is_some_and(|m| matches!(m.range, drivers::meter::Range::Upper(_)))
+    }
+
+    /// The upper end of the signal meter's range in use.
+    ///
+    /// # Errors
+    /// Meter errors.
+    pub async fn signal_range(&mut self) -> Result<units::Power, BenchError> {
+        let (meter, number) = (self.config.signal().meter.clone(), self.config.signal().number);
+        let found = self.meters.get_mut(&meter);
+        Ok(found.ok_or(BenchError::NoChannel { meter, number })?.range().await?)
     }
 
     /// Reads the signal channel alone.

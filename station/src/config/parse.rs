@@ -80,7 +80,10 @@ fn ports(root: &Table<'_>) -> BTreeMap<String, Address> {
     let mut ports = BTreeMap::new();
     let named = root.named_tables("ports");
     if named.is_empty() && !root.has("ports") {
-        root.fault_here("missing ports: no instrument can be reached", "add a `[ports.NAME]` table with `serial` or `tcp`");
+        root.fault_here(
+            "missing ports: no instrument can be reached",
+            "add a `[ports.NAME]` table with `serial` or `tcp`",
+        );
     }
     for (name, table) in named {
         let Some(address) = port(&table) else { continue };
@@ -88,9 +91,13 @@ fn ports(root: &Table<'_>) -> BTreeMap<String, Address> {
             Address::Serial { path, .. } => path.clone(),
             Address::Tcp(host) => host.clone(),
         };
-        let twin = ports.iter().find(|(_, other)| place(other) == place(&address)).map(|(n, _): (&String, _)| n.clone());
+        let twin =
+            ports.iter().find(|(_, other)| place(other) == place(&address)).map(|(n, _): (&String, _)| n.clone());
         if let Some(twin) = twin {
-            table.fault_here(format!("the same place as port \"{twin}\""), "name each port once and let instruments share it if it is a bus");
+            table.fault_here(
+                format!("the same place as port \"{twin}\""),
+                "name each port once and let instruments share it if it is a bus",
+            );
         }
         ports.insert(name.to_string(), address);
     }
@@ -103,7 +110,8 @@ fn port(t: &Table<'_>) -> Option<Address> {
             let path = t.need_str("serial");
             let baud = t.i64_within("baud", 300, 4_000_000, 115_200);
             let parity = [("none", Parity::None), ("even", Parity::Even), ("odd", Parity::Odd)];
-            let flow = [("none", FlowControl::None), ("hardware", FlowControl::Hardware), ("software", FlowControl::Software)];
+            let flow =
+                [("none", FlowControl::None), ("hardware", FlowControl::Hardware), ("software", FlowControl::Software)];
             let settings = SerialSettings {
                 baud: u32::try_from(baud).ok()?,
                 parity: t.choice("parity", &parity).unwrap_or_default(),
@@ -113,7 +121,8 @@ fn port(t: &Table<'_>) -> Option<Address> {
         }
         (false, true) => {
             let host = t.need_str("tcp")?;
-            let number = host.rsplit_once(':').and_then(|(h, p)| (!h.is_empty()).then(|| p.parse::<u16>().ok()).flatten());
+            let number =
+                host.rsplit_once(':').and_then(|(h, p)| (!h.is_empty()).then(|| p.parse::<u16>().ok()).flatten());
             if number.is_none() {
                 t.fault("tcp", format!("\"{host}\" is no host:port"), "write it like \"192.168.0.10:50000\"");
                 return None;
@@ -140,7 +149,8 @@ impl Owners<'_> {
         let choices: Vec<(&str, &str)> = known.iter().map(|k| (*k, *k)).collect();
         let driver = t.need_choice("driver", &choices);
         let port = t.need_str("port");
-        let expected = Expected { model: t.str("model").map(str::to_string), serial: t.str("serial_number").map(str::to_string) };
+        let expected =
+            Expected { model: t.str("model").map(str::to_string), serial: t.str("serial_number").map(str::to_string) };
         let (driver, port) = (driver?, port?);
         if !self.ports.contains_key(port) {
             let names: Vec<&str> = self.ports.keys().map(String::as_str).collect();
@@ -200,7 +210,11 @@ fn axes(root: &Table<'_>, controllers: &BTreeMap<String, Instrument>) -> Vec<Axi
         };
         let Some(config) = axis_config(axis, &table, controllers) else { continue };
         if let Some(twin) = axes.iter().find(|a| a.controller == config.controller && a.channel == config.channel) {
-            table.fault("channel", format!("the same channel as axis {}", twin.axis), "every axis has a channel of its own");
+            table.fault(
+                "channel",
+                format!("the same channel as axis {}", twin.axis),
+                "every axis has a channel of its own",
+            );
         }
         axes.push(config);
     }
@@ -229,7 +243,11 @@ fn axis_config(axis: Axis, t: &Table<'_>, controllers: &BTreeMap<String, Instrum
         && !controllers.contains_key(name)
     {
         let names: Vec<&str> = controllers.keys().map(String::as_str).collect();
-        t.fault("controller", format!("there is no controller \"{name}\""), format!("controllers are: {}", names.join(", ")));
+        t.fault(
+            "controller",
+            format!("there is no controller \"{name}\""),
+            format!("controllers are: {}", names.join(", ")),
+        );
     }
     let channel = t.need_str("channel");
     let units: &[(&str, ChannelUnit)] = if axis.is_angle() {
@@ -312,7 +330,10 @@ fn frame(t: &Table<'_>, axes: &[AxisConfig]) -> Option<Frame> {
 fn order(t: &Table<'_>, key: &str, axes: &[AxisConfig]) -> Vec<Axis> {
     let Some(names) = t.str_list(key) else {
         if !t.has(key) {
-            t.fault_here(format!("missing {key}: the order of the axes"), format!("add `{key} = [\"z\", \"x\", \"y\"]`"));
+            t.fault_here(
+                format!("missing {key}: the order of the axes"),
+                format!("add `{key} = [\"z\", \"x\", \"y\"]`"),
+            );
         }
         return Vec::new();
     };
@@ -347,7 +368,11 @@ fn referencing(root: &Table<'_>, axes: &[AxisConfig], frame: Option<&Frame>) -> 
     if let (Some(first), Some(frame)) = (order.first(), frame)
         && *first != frame.optical_axis
     {
-        t.fault("order", format!("begins with {first}"), format!("reference the optical axis ({}) first", frame.optical_axis));
+        t.fault(
+            "order",
+            format!("begins with {first}"),
+            format!("reference the optical axis ({}) first", frame.optical_axis),
+        );
     }
     order
 }
@@ -365,7 +390,11 @@ fn channels(root: &Table<'_>, meters: &BTreeMap<String, Meter>) -> Vec<Channel> 
         channels.push(channel);
     }
     if !channels.iter().any(|c| c.role == Role::Signal) {
-        root.fault("channels", "no channel has the role \"signal\"", "add a `[channels.signal]` table with role = \"signal\"");
+        root.fault(
+            "channels",
+            "no channel has the role \"signal\"",
+            "add a `[channels.signal]` table with role = \"signal\"",
+        );
     }
     channels
 }
@@ -404,7 +433,11 @@ fn reference(root: &Table<'_>) -> (Option<Reference>, f64) {
     let at = t.str("measured_at").and_then(|text| {
         let parsed = text.parse().ok();
         if parsed.is_none() {
-            t.fault("measured_at", format!("\"{text}\" is no UTC time"), "written by `firstlight bench reference FILE`");
+            t.fault(
+                "measured_at",
+                format!("\"{text}\" is no UTC time"),
+                "written by `firstlight bench reference FILE`",
+            );
         }
         parsed
     });

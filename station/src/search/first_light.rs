@@ -152,7 +152,9 @@ mod tests {
 
     #[test]
     fn light_is_found_wherever_the_peak_lies_in_the_square_and_out_of_focus() {
-        for (i, (x, y)) in [(0.0, 0.0), (40.0, -40.0), (-79.0, 3.0), (61.0, 77.0), (-7.0, -80.0)].into_iter().enumerate() {
+        for (i, (x, y)) in
+            [(0.0, 0.0), (40.0, -40.0), (-79.0, 3.0), (61.0, 77.0), (-7.0, -80.0)].into_iter().enumerate()
+        {
             for z in [-60.0, 0.0, 60.0] {
                 let mut probe = Formula::new([x, y, z], 0.2, 0.005);
                 let got = run(&mut probe, 80.0);

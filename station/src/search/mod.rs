@@ -171,10 +171,20 @@ pub(crate) mod formula {
                 play_spread: 0.1,
                 repeatability: 0.0,
             };
-            let channels = vec![ChannelInfo { name: "signal".into(), floor: Power::from_dbm(-70.0), relative_db: noise_db }];
+            let channels =
+                vec![ChannelInfo { name: "signal".into(), floor: Power::from_dbm(-70.0), relative_db: noise_db }];
             let costs = Costs { move_s: 0.02, reading_s: 0.004, sweep_s: 0.02 };
             let info = ProbeInfo { axes: vec![axis(Axis::X), axis(Axis::Y), axis(Axis::Z)], channels, costs };
-            Formula { info, peak, at: vec![0.0; 3], actual: vec![play / 2.0; 3], readings: 0, noise_db, dark_w: 1e-11, light: true }
+            Formula {
+                info,
+                peak,
+                at: vec![0.0; 3],
+                actual: vec![play / 2.0; 3],
+                readings: 0,
+                noise_db,
+                dark_w: 1e-11,
+                light: true,
+            }
         }
 
         pub(crate) fn loss_db(&self, at: &[f64]) -> f64 {

@@ -242,7 +242,8 @@ mod tests {
     use super::*;
 
     fn run(probe: &mut Formula, along: bool) -> Peak {
-        let setup = Setup { along, mode_radius_um: 4.6, wavelength_nm: 1310.0, z_limits: (-150.0, 150.0), tolerance_db: 0.02 };
+        let setup =
+            Setup { along, mode_radius_um: 4.6, wavelength_nm: 1310.0, z_limits: (-150.0, 150.0), tolerance_db: 0.02 };
         let runtime = units::clock::virtual_runtime().unwrap();
         runtime.block_on(search(probe, &setup)).unwrap()
     }

@@ -1,0 +1,60 @@
+//! Bench files: the built-in ones by name or fixture class, others by path; read by station and sim alike.
+
+use station::config::BenchConfig;
+use units::text::{self, Faults};
+
+use crate::failure::{FILES, Failure};
+use crate::paths;
+
+/// Built-in benches: name (also their fixture class) and text.
+const BUILT_IN: &[(&str, &str)] = &[("receptacle", include_str!("../benches/receptacle.toml"))];
+
+/// A bench file that station can read.
+#[derive(Debug, Clone)]
+pub(crate) struct BenchFile {
+    /// Path or built-in name, for messages.
+    pub(crate) label: String,
+    /// The text, for whoever reads the rest of it.
+    pub(crate) text: String,
+    /// What station reads of it.
+    pub(crate) config: BenchConfig,
+}
+
+impl BenchFile {
+    /// A bench by name or path.
+    pub(crate) fn load(word: &str) -> Result<BenchFile, Failure> {
+        let text = if paths::is_path(word) {
+            let bytes = paths::read(word)?;
+            text::from_utf8(&bytes).map_err(|f| Failure::faults(word, &f))?.to_string()
+        } else {
+            built_in(word)?.to_string()
+        };
+        let config = BenchConfig::parse(&text).map_err(|mine| Failure::faults(word, &with_simulation(&text, mine)))?;
+        Ok(BenchFile { label: word.to_string(), text, config })
+    }
+
+    /// The built-in bench of a fixture class.
+    pub(crate) fn of_class(fixture: &str) -> Result<BenchFile, Failure> {
+        BenchFile::load(fixture).map_err(|_| {
+            let names: Vec<&str> = BUILT_IN.iter().map(|(n, _)| *n).collect();
+            Failure::new(FILES, format!("there is no built-in bench for fixture \"{fixture}\""), format!("built-in benches: {}; or name a file: --sim=FILE", names.join(", ")))
+        })
+    }
+}
+
+fn built_in(name: &str) -> Result<&'static str, Failure> {
+    let found = BUILT_IN.iter().find(|(n, _)| *n == name).map(|(_, text)| *text);
+    found.ok_or_else(|| {
+        let names: Vec<&str> = BUILT_IN.iter().map(|(n, _)| *n).collect();
+        let hint = format!("built-in benches: {}; a path contains / or ends in .toml", names.join(", "));
+        Failure::new(FILES, format!("there is no bench \"{name}\""), hint)
+    })
+}
+
+/// Station's faults and, where there is a `[simulation]` section, sim's.
+fn with_simulation(text: &str, mine: Faults) -> Faults {
+    match sim::check(text) {
+        Ok(()) => mine,
+        Err(theirs) => mine.merged(theirs),
+    }
+}

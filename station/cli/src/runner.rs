@@ -1,0 +1,236 @@
+//! Runs units: opens and connects the bench, loads simulated units, makes start and end of every run durable.
+
+use std::collections::hash_map::RandomState;
+use std::fs::File;
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::io::{BufWriter, Write as _};
+use std::rc::Rc;
+
+use recipes::Recipe;
+use sim::World;
+use station::bench::{Bench, MachinePorts, Ports};
+use station::event::{Cause, Component, Event, EventSink, Measurement, Outcome, Phase, RunEnd, RunStart, Unit};
+use station::sequence::{self, Job, LaunchedSource, Stop, StopReason};
+use station::store::Writer;
+use units::clock::Clock;
+
+use crate::bench_file::BenchFile;
+use crate::failure::{Failure, STATION, UNIT_FAILED};
+use crate::wiring::{WorldPorts, wiring};
+
+/// A world to run in.
+#[derive(Debug, Clone)]
+pub(crate) struct WorldPlan {
+    pub(crate) seed: u64,
+    pub(crate) defects: bool,
+    pub(crate) faults: Vec<sim::Fault>,
+}
+
+/// Everything a command to run units comes to.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) recipe: Recipe,
+    pub(crate) bench: BenchFile,
+    pub(crate) world: Option<WorldPlan>,
+    pub(crate) part_number: String,
+    pub(crate) serial_number: Option<String>,
+    pub(crate) lot: Option<String>,
+    pub(crate) components: Vec<Component>,
+    pub(crate) operator: Option<String>,
+    pub(crate) units: u32,
+    pub(crate) launched: LaunchedSource,
+    pub(crate) talk: bool,
+}
+
+/// One run that ended.
+#[derive(Debug, Clone)]
+pub(crate) struct Done {
+    pub(crate) run_id: String,
+    pub(crate) serial_number: String,
+    pub(crate) simulated: bool,
+    pub(crate) end: RunEnd,
+    pub(crate) measurements: Vec<Measurement>,
+}
+
+/// What a command came to.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    pub(crate) runs: Vec<Done>,
+    pub(crate) stopped: Option<StopReason>,
+}
+
+impl Report {
+    /// The exit code: a stop's own, else station errors before failed units before none.
+    pub(crate) fn code(&self) -> u8 {
+        if let Some(reason) = self.stopped {
+            return crate::signals::exit_code(reason);
+        }
+        let any = |outcome| self.runs.iter().any(|r| r.end.outcome == outcome);
+        match () {
+            () if any(Outcome::Error) || any(Outcome::Aborted) => STATION,
+            () if any(Outcome::Fail) => UNIT_FAILED,
+            () => 0,
+        }
+    }
+}
+
+/// A seed nobody chose; short enough to read over the phone.
+pub(crate) fn drawn_seed() -> u64 {
+    RandomState::new().build_hasher().finish() & 0xFFFF_FFFF
+}
+
+/// Runs the units of a plan. What ended before a failure is in the report all the same.
+pub(crate) async fn work(plan: &Plan, clock: Clock, stop: &mut Stop, writer: &Writer, events: Option<&mut BufWriter<File>>, report: &mut Report) -> Result<(), Failure> {
+    let world = world(plan, &clock)?;
+    let ports: Rc<dyn Ports> = match &world {
+        Some(world) => Rc::new(WorldPorts { world: world.clone() }),
+        None => Rc::new(MachinePorts),
+    };
+    let opened = tokio::select! {
+        biased;
+        reason = stop.requested() => { report.stopped = Some(reason); return Ok(()) }
+        opened = Bench::open(plan.bench.config.clone(), clock, ports.as_ref()) => opened,
+    };
+    let mut bench = opened.map_err(|e| Failure::bench(&e))?;
+    if !connect(&mut bench, plan, stop, report).await? {
+        return Ok(());
+    }
+    let mut sink = Sink { writer, events, failed: None, measurements: Vec::new(), talk: plan.talk };
+    for number in 1..=plan.units {
+        if let Some(world) = &world {
+            world.backdoor().load_next_unit();
+        }
+        let done = one(plan, number, &mut bench, world.is_some(), stop, &mut sink).await?;
+        let (outcome, safe) = (done.end.outcome, done.end.safe);
+        report.runs.push(done);
+        report.stopped = stop.asked();
+        if report.stopped.is_some() || !safe {
+            break;
+        }
+        let more = number < plan.units;
+        if more && outcome == Outcome::Error && !connect(&mut bench, plan, stop, report).await? {
+            break;
+        }
+    }
+    match sink.failed {
+        Some(e) => Err(Failure::new(crate::failure::STORAGE, format!("events file: {e}"), "check its path and the disk")),
+        None => Ok(()),
+    }
+}
+
+fn world(plan: &Plan, clock: &Clock) -> Result<Option<World>, Failure> {
+    let Some(setup) = &plan.world else { return Ok(None) };
+    let bench = &plan.bench;
+    let world = World::from_bench(&bench.text, &wiring(&bench.config), setup.seed, setup.defects, clock.clone());
+    let world = world.map_err(|f| Failure::faults(&bench.label, &f))?;
+    for fault in &setup.faults {
+        world.backdoor().inject(fault.clone());
+    }
+    Ok(Some(world))
+}
+
+/// Connects the bench's instruments; `false` when a stop came first. A bench that cannot be connected is left safe.
+async fn connect(bench: &mut Bench, plan: &Plan, stop: &mut Stop, report: &mut Report) -> Result<bool, Failure> {
+    let connected = tokio::select! {
+        biased;
+        reason = stop.requested() => { report.stopped = Some(reason); None }
+        connected = bench.connect(plan.recipe.unit.wavelength_nm) => Some(connected),
+    };
+    let failure = match connected {
+        Some(Ok(())) => return Ok(true),
+        Some(Err(e)) => Some(Failure::bench(&e)),
+        None => None,
+    };
+    if bench.can_move() {
+        let safety = bench.make_safe(Phase::Free).await;
+        for problem in safety.problems {
+            eprintln!("the bench is not safe: {problem}");
+        }
+    }
+    failure.map_or(Ok(false), Err)
+}
+
+async fn one(plan: &Plan, number: u32, bench: &mut Bench, in_process: bool, stop: &mut Stop, sink: &mut Sink<'_>) -> Result<Done, Failure> {
+    let serial_number = plan.serial_number.clone().unwrap_or_else(|| format!("SIM-{number:06}"));
+    let start = RunStart {
+        unit: Unit {
+            part_number: plan.part_number.clone(),
+            serial_number: serial_number.clone(),
+            lot: plan.lot.clone(),
+            components: plan.components.clone(),
+        },
+        recipe: plan.recipe.product.clone(),
+        recipe_revision: plan.recipe.revision.clone(),
+        recipe_hash: plan.recipe.hash.clone(),
+        recipe_text: plan.recipe.text.clone(),
+        station: plan.bench.config.station.clone(),
+        operator: plan.operator.clone(),
+        software_version: env!("CARGO_PKG_VERSION").to_string(),
+        seed: plan.world.as_ref().map(|w| w.seed),
+        simulated: in_process || bench.is_simulated(),
+    };
+    let run_id = sink.writer.begin(&start).map_err(|e| Failure::storage(&e))?;
+    sink.begin(&start);
+    let job = Job { recipe: &plan.recipe, launched: plan.launched };
+    let end = sequence::run(bench, &job, stop, sink).await;
+    sink.end(&end);
+    sink.writer.end(&end).map_err(|e| Failure::storage(&e))?;
+    let measurements = std::mem::take(&mut sink.measurements);
+    Ok(Done { run_id: run_id.to_string(), serial_number, simulated: start.simulated, end, measurements })
+}
+
+/// Where the events of a run go: the log, the events file, and the screen.
+struct Sink<'w> {
+    writer: &'w Writer,
+    events: Option<&'w mut BufWriter<File>>,
+    failed: Option<std::io::Error>,
+    measurements: Vec<Measurement>,
+    talk: bool,
+}
+
+impl Sink<'_> {
+    fn begin(&mut self, start: &RunStart) {
+        if self.talk {
+            eprintln!("{} {} on {} by recipe {} rev {}", start.unit.part_number, start.unit.serial_number, start.station, start.recipe, start.recipe_revision);
+        }
+        self.to_file(&Event::RunStarted(start.clone()));
+    }
+
+    fn end(&mut self, end: &RunEnd) {
+        self.to_file(&Event::RunEnded(end.clone()));
+        if let Some(file) = &mut self.events
+            && let Err(e) = file.flush()
+        {
+            self.failed.get_or_insert(e);
+        }
+    }
+
+    fn to_file(&mut self, event: &Event) {
+        let Some(file) = &mut self.events else { return };
+        if self.failed.is_some() {
+            return;
+        }
+        let written = serde_json::to_writer(&mut **file, event).map_err(std::io::Error::from);
+        if let Err(e) = written.and_then(|()| file.write_all(b"\n")) {
+            self.failed = Some(e);
+        }
+    }
+}
+
+impl EventSink for Sink<'_> {
+    fn event(&mut self, event: &Event) {
+        self.writer.record(event);
+        self.to_file(event);
+        if let Event::Measurement(m) = event {
+            self.measurements.push(m.clone());
+        }
+        if self.talk {
+            crate::lines::progress(event);
+        }
+    }
+}
+
+/// The word for a cause in results.
+pub(crate) fn cause(end: &RunEnd) -> Option<&'static str> {
+    end.cause.map(Cause::as_str)
+}

@@ -1,0 +1,33 @@
+//! SIGINT and SIGTERM become a stop that a run listens to.
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use station::sequence::{Stop, StopReason, StopSender, stop};
+
+use crate::failure::Failure;
+
+/// A stop that is asked for by SIGINT and SIGTERM. The first signal counts; later ones only say that it is under way.
+pub(crate) fn listen() -> Result<(StopSender, Stop), Failure> {
+    let mut signals = Signals::new([SIGINT, SIGTERM])
+        .map_err(|e| Failure::station(format!("cannot listen to signals: {e}"), "check the process limits"))?;
+    let (sender, receiver) = stop();
+    let to = sender.clone();
+    std::thread::spawn(move || {
+        let mut first = true;
+        for signal in &mut signals {
+            to.stop(if signal == SIGTERM { StopReason::Terminate } else { StopReason::Interrupt });
+            eprintln!("{}", if first { "stopping: making the bench safe" } else { "already making the bench safe" });
+            first = false;
+        }
+    });
+    Ok((sender, receiver))
+}
+
+/// The exit code of a run stopped so.
+pub(crate) fn exit_code(reason: StopReason) -> u8 {
+    match reason {
+        StopReason::Interrupt => 130,
+        StopReason::Terminate => 143,
+        StopReason::Operator => crate::failure::OPERATOR,
+    }
+}

@@ -1,0 +1,463 @@
+//! The steps of a run, one by one.
+
+use std::time::Duration;
+
+use recipes::{Axis, Quantity, Step};
+use units::{Power, Reading, db_ratio};
+
+use super::{Halt, Job, LaunchedSource, Stop, emit};
+use crate::bench::Bench;
+use crate::event::{Event, EventSink, Launched, LaunchedOrigin, Measurement, Outcome, Phase, Sample, Trace};
+use crate::search::{BenchProbe, first_light, peak};
+
+/// By how much the tap may show less light than the source promises before the source is blamed, dB.
+const SOURCE_SLACK_DB: f64 = 3.0;
+
+/// First light must stand this far above the dark level, or noise is taken for it, dB.
+const DARK_MARGIN_DB: f64 = 10.0;
+
+/// So many readings alike to the last digit are no chance: a meter's noise moves its last digit.
+const FROZEN: usize = 12;
+
+/// Readings of the dark level.
+const DARK_READINGS: usize = 4;
+
+/// One run under way.
+pub(super) struct Run<'a> {
+    pub(super) bench: &'a mut Bench,
+    job: &'a Job<'a>,
+    sink: &'a mut dyn EventSink,
+    pub(super) phase: Phase,
+    pub(super) passed: bool,
+    began_s: f64,
+    step: usize,
+    dark: Option<Power>,
+    unsure: Option<f64>,
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn new(bench: &'a mut Bench, job: &'a Job<'a>, sink: &'a mut dyn EventSink) -> Self {
+        let began_s = bench.clock().seconds();
+        Run { bench, job, sink, phase: Phase::Free, passed: true, began_s, step: 0, dark: None, unsure: None }
+    }
+
+    /// Seconds since the run began, to the microsecond.
+    pub(super) fn t_s(&self) -> f64 {
+        ((self.bench.clock().seconds() - self.began_s) * 1e6).round() / 1e6
+    }
+
+    pub(super) fn note(&mut self, text: String) {
+        let event = Event::Note { t_s: self.t_s(), text };
+        emit(self.sink, &event);
+    }
+
+    pub(super) fn enter(&mut self, phase: Phase) {
+        self.phase = phase;
+        let event = Event::Phase { t_s: self.t_s(), phase };
+        emit(self.sink, &event);
+    }
+
+    /// The last exchanges of every instrument.
+    pub(super) fn transcripts(&mut self) {
+        let t_s = self.t_s();
+        for (instrument, _, text) in self.bench.instruments() {
+            emit(self.sink, &Event::Transcript { t_s, instrument, text });
+        }
+    }
+
+    /// All steps in order, each cut short by a stop.
+    pub(super) async fn all(&mut self, stop: &mut Stop) -> Result<(), Halt> {
+        self.enter(Phase::Free);
+        tokio::select! {
+            biased;
+            reason = stop.requested() => return Err(Halt::Stopped(reason)),
+            cleared = self.clear_what_an_unclean_end_left() => cleared?,
+        }
+        for (index, step) in self.job.recipe.steps.iter().enumerate() {
+            self.step = index;
+            let event = Event::StepStarted { t_s: self.t_s(), step: index, kind: step.kind().to_string() };
+            emit(self.sink, &event);
+            let done = tokio::select! {
+                biased;
+                reason = stop.requested() => Err(Halt::Stopped(reason)),
+                done = self.one(step) => done,
+            };
+            let (outcome, message) = match &done {
+                Ok(Done { passed: true, message }) => (Outcome::Pass, message.clone()),
+                Ok(Done { passed: false, message }) => (Outcome::Fail, message.clone()),
+                Err(halt) => (halt.verdict().0, Some(halt.to_string())),
+            };
+            let event = Event::StepEnded { t_s: self.t_s(), step: index, outcome, message };
+            emit(self.sink, &event);
+            self.passed &= done?.passed;
+        }
+        Ok(())
+    }
+
+    /// A run may begin with the part near contact, where the last one was killed: positions are read and the part backed
+    /// off along the optical axis before anything else moves. Where the controller has lost its reference there is
+    /// nothing to read, and the reference step begins with the optical axis.
+    async fn clear_what_an_unclean_end_left(&mut self) -> Result<(), Halt> {
+        let optical = self.bench.config().frame.optical_axis;
+        let referenced = self.bench.referenced().await?;
+        if referenced.iter().any(|(axis, r)| *axis == optical && *r) && self.bench.back_off().await? {
+            self.note("the part was found near contact and backed off: the last run had no clean end".into());
+        }
+        Ok(())
+    }
+
+    async fn one(&mut self, step: &Step) -> Result<Done, Halt> {
+        match step {
+            Step::SourceOn { settled_within_db, timeout_s } => self.source_on(*settled_within_db, *timeout_s).await,
+            Step::Reference => self.reference().await,
+            Step::Approach { to } => self.approach(to).await,
+            Step::FirstLight { radius_um, threshold_db } => self.first_light(*radius_um, *threshold_db).await,
+            Step::Peak { axes, z_range_um, tolerance_db } => self.peak(axes, *z_range_um, *tolerance_db).await,
+            Step::Measure { quantity, readings } => self.measure(*quantity, *readings).await,
+            Step::SourceOff => {
+                self.bench.source_off().await?;
+                Ok(Done::quietly())
+            }
+            Step::Retract => self.retract().await,
+        }
+    }
+
+    async fn source_on(&mut self, within_db: f64, timeout_s: f64) -> Result<Done, Halt> {
+        let dark = self.dark().await?;
+        if !self.bench.source_on(within_db, Duration::from_secs_f64(timeout_s)).await? {
+            return Err(Halt::Unsettled(timeout_s));
+        }
+        let readings = self.bench.read().await?;
+        let shown = self.check_source(&readings)?;
+        let told = shown.map_or(String::new(), |dbm| format!(", {dbm:.2} dBm launched by the tap"));
+        Ok(Done::saying(format!("dark {}{told}", dbm_or_none(dark))))
+    }
+
+    /// The signal's mean with the source off.
+    async fn dark(&mut self) -> Result<Power, Halt> {
+        let mut sum = 0.0;
+        for _ in 0..DARK_READINGS {
+            sum += match self.bench.read_signal().await? {
+                Reading::Power(p) => p.watts(),
+                Reading::UnderRange => 0.0,
+                Reading::Saturated => return Err(Halt::NoReading("saturated with the source off")),
+            };
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a handful of readings")]
+        let dark = Power::from_watts(sum / DARK_READINGS as f64);
+        let limit = self.bench.config().signal().dark_max;
+        if dark > limit {
+            let (dark_dbm, limit_dbm) = (dark.dbm().unwrap_or_default(), limit.dbm().unwrap_or_default());
+            return Err(Halt::NotDark { dark_dbm, limit_dbm });
+        }
+        self.dark = Some(dark);
+        Ok(dark)
+    }
+
+    /// The launched power that the tap shows, dBm, checked against the source's promise; `None` without a tap.
+    fn check_source(&self, readings: &[Reading]) -> Result<Option<f64>, Halt> {
+        if self.bench.config().tap().is_none() {
+            return Ok(None);
+        }
+        let promised = self.bench.promised();
+        let promised_dbm = promised.dbm().unwrap_or_default();
+        let shown = self.bench.launched_by_tap(readings).and_then(Power::dbm);
+        match shown {
+            Some(shown_dbm) if shown_dbm >= promised_dbm - SOURCE_SLACK_DB => Ok(Some(shown_dbm)),
+            Some(shown_dbm) => Err(Halt::SourceWeak { shown_dbm, promised_dbm }),
+            None => Err(Halt::NoReading("the tap shows no light")),
+        }
+    }
+
+    async fn reference(&mut self) -> Result<Done, Halt> {
+        let referenced = self.bench.reference().await?;
+        let names: Vec<&str> = referenced.iter().map(|a| a.as_str()).collect();
+        if names.is_empty() {
+            return Ok(Done::saying("all axes were referenced already".into()));
+        }
+        self.bench.back_off().await?;
+        Ok(Done::saying(format!("referenced {}", names.join(", "))))
+    }
+
+    async fn approach(&mut self, to: &[(Axis, f64)]) -> Result<Done, Halt> {
+        self.enter(Phase::NearContact);
+        self.bench.approach(to).await?;
+        Ok(Done::quietly())
+    }
+
+    /// The power expected at the peak of a typical unit.
+    async fn expected(&mut self) -> Result<Power, Halt> {
+        let loss = self.job.recipe.unit.expected_loss_db;
+        let launched = match self.job.launched {
+            LaunchedSource::Tap => {
+                let readings = self.bench.read().await?;
+                self.check_source(&readings)?;
+                self.bench.launched_by_tap(&readings)
+            }
+            LaunchedSource::Earlier(l) => Some(l.power_w),
+            LaunchedSource::None => None,
+        };
+        Ok(launched.unwrap_or(self.bench.promised()).attenuated(loss))
+    }
+
+    async fn first_light(&mut self, radius_um: f64, threshold_db: f64) -> Result<Done, Halt> {
+        let threshold = self.expected().await?.attenuated(-threshold_db);
+        let dark = self.dark.unwrap_or(Power::ZERO);
+        let floor = self.bench.config().signal().floor;
+        let lowest = dark.watts().max(floor.watts()) * 10f64.powf(DARK_MARGIN_DB / 10.0);
+        if threshold.watts() < lowest {
+            let dark_dbm = dark.dbm().or(floor.dbm()).unwrap_or_default();
+            return Err(Halt::ThresholdInTheDark { threshold_dbm: threshold.dbm().unwrap_or_default(), dark_dbm });
+        }
+        // Across the light a Gaussian mode loses 4.343 (d/w)^2 dB.
+        let mode_radius = self.job.recipe.unit.mode_field_diameter_um / 2.0;
+        let reach_um = mode_radius * (-threshold_db / 4.343).sqrt();
+        let setup = first_light::Setup { radius_um, threshold, reach_um };
+        let mut probe = BenchProbe::new(self.bench).await?;
+        let found = first_light::search(&mut probe, &setup).await;
+        let samples = probe.into_trace();
+        self.trace("first_light", samples.clone());
+        let found = found?;
+        match found.found {
+            Some(at) => Ok(Done::saying(format!("light after {} legs at {}", found.legs, place(&self.axes(), &at)))),
+            None => self.no_light(&samples, found.greatest, threshold).await,
+        }
+    }
+
+    /// No light is the unit's failure only when the bench proves itself good: the tap shows the source, the dark level
+    /// is right, the range holds the threshold, the meter lives, and the stage is where it was sent. Otherwise it is
+    /// the station's.
+    async fn no_light(&mut self, samples: &[Sample], greatest: Power, threshold: Power) -> Result<Done, Halt> {
+        let readings = self.bench.read().await?;
+        if self.check_source(&readings)?.is_none() {
+            return Err(Halt::NoLight("without a tap the bench cannot tell the unit from its own fibres"));
+        }
+        if !self.bench.source_is_on().await? {
+            return Err(Halt::NoLight("the source has switched itself off"));
+        }
+        if let Some(same) = frozen(samples) {
+            return Err(Halt::Frozen(same));
+        }
+        // An autoranging meter in the dark is in its lowest range, rightly.
+        if self.bench.signal_range_is_fixed() && self.bench.signal_range().await? < threshold {
+            return Err(Halt::NoReading("its range is below the first-light threshold"));
+        }
+        // A move that is checked by reading back where it ended.
+        let here = self.bench.commanded().await?;
+        self.bench.move_to(&[(Axis::X, here[Axis::X]), (Axis::Y, here[Axis::Y] - 1.0)]).await?;
+        self.bench.move_to(&[(Axis::X, here[Axis::X]), (Axis::Y, here[Axis::Y])]).await?;
+        self.bench.source_off().await?;
+        self.dark().await?;
+        let (most, limit) = (dbm(greatest), dbm(threshold));
+        self.passed = false;
+        let measurement = Measurement {
+            t_s: self.t_s(),
+            step: self.step,
+            name: "first_light_power".into(),
+            channel: Some(self.bench.config().signal().name.clone()),
+            value: most,
+            unit: "dBm".into(),
+            lower: Some(limit),
+            upper: None,
+            outcome: Some(Outcome::Fail),
+            launched: None,
+        };
+        emit(self.sink, &Event::Measurement(measurement));
+        Err(Halt::UnitDark(most, limit))
+    }
+
+    async fn peak(&mut self, axes: &[Axis], z_range_um: f64, tolerance_db: f64) -> Result<Done, Halt> {
+        let unit = &self.job.recipe.unit;
+        let centre = self.approach_z();
+        let setup = peak::Setup {
+            along: axes.contains(&Axis::Z),
+            mode_radius_um: unit.mode_field_diameter_um / 2.0,
+            wavelength_nm: unit.wavelength_nm,
+            z_limits: (centre - z_range_um, centre + z_range_um),
+            tolerance_db,
+        };
+        let mut probe = BenchProbe::new(self.bench).await?;
+        let found = peak::search(&mut probe, &setup).await;
+        let samples = probe.into_trace();
+        self.trace("peak", samples);
+        let found = found?;
+        self.unsure = (!found.converged).then_some(found.last_correction_db);
+        let (power, at) = (dbm(found.power), place(&self.axes(), &found.position));
+        let message = format!(
+            "{power:.3} dBm at {at} after {} readings, last correction worth {:.4} dB",
+            found.readings, found.last_correction_db
+        );
+        if !found.converged {
+            self.note(format!("the peak search did not settle: {message}"));
+        }
+        Ok(Done::saying(message))
+    }
+
+    /// z of the last approach pose.
+    fn approach_z(&self) -> f64 {
+        let poses = self.job.recipe.steps[..self.step].iter().rev().filter_map(|s| match s {
+            Step::Approach { to } => to.iter().find(|(a, _)| *a == Axis::Z).map(|(_, z)| *z),
+            _ => None,
+        });
+        poses.into_iter().next().unwrap_or(0.0)
+    }
+
+    async fn measure(&mut self, quantity: Quantity, count: u32) -> Result<Done, Halt> {
+        let (mut coupled, mut launched) = (0.0, 0.0);
+        let mut values = Vec::new();
+        for _ in 0..count {
+            let readings = self.bench.read().await?;
+            let power = match self.bench.of_signal(&readings) {
+                Some(Reading::Power(p)) => p,
+                Some(Reading::UnderRange) => Power::ZERO,
+                _ => return Err(Halt::NoReading("saturated")),
+            };
+            if let LaunchedSource::Tap = self.job.launched {
+                self.check_source(&readings)?;
+                launched += self.bench.launched_by_tap(&readings).unwrap_or(Power::ZERO).watts() / f64::from(count);
+            }
+            values.push(power.watts());
+            coupled += power.watts() / f64::from(count);
+        }
+        if let Some(same) = same_to_the_last_digit(&values) {
+            return Err(Halt::Frozen(same));
+        }
+        let coupled = Power::from_watts(coupled);
+        let launched = match self.job.launched {
+            LaunchedSource::Tap => {
+                Some(Launched { power_w: Power::from_watts(launched), origin: LaunchedOrigin::Tap, age_s: 0.0 })
+            }
+            LaunchedSource::Earlier(l) => Some(Launched { age_s: l.age_s + self.t_s(), ..l }),
+            LaunchedSource::None => None,
+        };
+        self.record(quantity, coupled, launched)
+    }
+
+    /// Records the power, and the loss where there is a launched power; judges both.
+    fn record(&mut self, quantity: Quantity, coupled: Power, launched: Option<Launched>) -> Result<Done, Halt> {
+        let dbm = coupled.dbm().ok_or(Halt::NoReading("no light left at the end of the alignment"))?;
+        let mut passed = self.judge(Quantity::CoupledPower, dbm, None);
+        let mut message = format!("coupled_power {dbm:.3} dBm");
+        if quantity == Quantity::CouplingLoss {
+            match launched.and_then(|l| db_ratio(l.power_w, coupled).map(|db| (l, db))) {
+                Some((l, db)) => {
+                    passed &= self.judge(Quantity::CouplingLoss, db, Some(l));
+                    message = format!("coupling_loss {db:.3} dB, launched power by {}", l.origin.as_str());
+                }
+                None => self.note("no launched power is known: the result is a power, not a loss".into()),
+            }
+        }
+        match self.unsure {
+            // A part is not failed by a search that was not sure of its end.
+            Some(correction) if !passed => Err(Halt::Unsure(correction)),
+            _ => Ok(Done { passed, message: Some(message) }),
+        }
+    }
+
+    fn judge(&mut self, quantity: Quantity, value: f64, launched: Option<Launched>) -> bool {
+        let limit = self.job.recipe.limit(quantity);
+        let holds = limit.map(|l| l.holds(value));
+        let measurement = Measurement {
+            t_s: self.t_s(),
+            step: self.step,
+            name: quantity.as_str().into(),
+            channel: Some(self.bench.config().signal().name.clone()),
+            value,
+            unit: quantity.unit().into(),
+            lower: limit.and_then(|l| l.lower),
+            upper: limit.and_then(|l| l.upper),
+            outcome: holds.map(|h| if h { Outcome::Pass } else { Outcome::Fail }),
+            launched,
+        };
+        emit(self.sink, &Event::Measurement(measurement));
+        holds.unwrap_or(true)
+    }
+
+    async fn retract(&mut self) -> Result<Done, Halt> {
+        self.bench.back_off().await?;
+        self.enter(Phase::Free);
+        self.bench.park().await?;
+        Ok(Done::quietly())
+    }
+
+    fn axes(&self) -> Vec<Axis> {
+        self.bench.config().axes.iter().map(|a| a.axis).collect()
+    }
+
+    fn trace(&mut self, search: &str, mut samples: Vec<Sample>) {
+        for sample in &mut samples {
+            sample.t_s = ((sample.t_s - self.began_s) * 1e6).round() / 1e6;
+        }
+        let trace = Trace {
+            t_s: self.t_s(),
+            step: self.step,
+            search: search.into(),
+            axes: self.axes().iter().map(|a| a.as_str().to_string()).collect(),
+            channels: vec![self.bench.config().signal().name.clone()],
+            samples,
+        };
+        emit(self.sink, &Event::Trace(trace));
+    }
+}
+
+/// How a step went that was not halted.
+struct Done {
+    passed: bool,
+    message: Option<String>,
+}
+
+impl Done {
+    fn quietly() -> Self {
+        Done { passed: true, message: None }
+    }
+
+    fn saying(message: String) -> Self {
+        Done { passed: true, message: Some(message) }
+    }
+}
+
+/// How many readings in a row were the same power to the last digit, if that is too many.
+fn frozen(samples: &[Sample]) -> Option<usize> {
+    let powers: Vec<f64> = samples.iter().filter_map(|s| s.readings.first()?.power()).map(Power::watts).collect();
+    same_to_the_last_digit(&powers)
+}
+
+fn same_to_the_last_digit(values: &[f64]) -> Option<usize> {
+    let longest = values.chunk_by(|a, b| a == b).map(<[f64]>::len).max().unwrap_or(0);
+    (longest >= FROZEN).then_some(longest)
+}
+
+/// dBm for messages and measurements of what may be below zero watts: no lower than a femtowatt.
+fn dbm(power: Power) -> f64 {
+    Power::from_watts(power.watts().max(1e-15)).dbm().unwrap_or(-120.0)
+}
+
+fn dbm_or_none(power: Power) -> String {
+    power.dbm().map_or_else(|| format!("{:.1e} W", power.watts()), |dbm| format!("{dbm:.1} dBm"))
+}
+
+fn place(axes: &[Axis], at: &[f64]) -> String {
+    let parts: Vec<String> = axes.iter().zip(at).map(|(a, p)| format!("{a} {p:.2}")).collect();
+    parts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_meter_that_repeats_itself_is_frozen_and_one_with_noise_is_not() {
+        let alive: Vec<f64> = (0..40).map(|i| 1e-9 + 1e-12 * f64::from(i % 7)).collect();
+        assert_eq!(same_to_the_last_digit(&alive), None);
+        let mut dead = alive;
+        dead.extend([5e-9; FROZEN]);
+        assert_eq!(same_to_the_last_digit(&dead), Some(FROZEN));
+        assert_eq!(same_to_the_last_digit(&[]), None);
+    }
+
+    #[test]
+    fn a_power_below_zero_has_a_finite_dbm_for_the_log() {
+        assert_eq!(dbm(Power::from_watts(-1e-12)), -120.0);
+        assert!((dbm(Power::from_dbm(-23.0)) + 23.0).abs() < 1e-9);
+    }
+}
