@@ -162,7 +162,8 @@ impl Bench {
     /// # Errors
     /// Controller errors.
     pub async fn pose(&mut self) -> Result<Pose, BenchError> {
-        Ok(to_optical(&self.config.frame, self.stage_pose().await?))
+        let stage = self.stage_pose().await?;
+        Ok(to_optical(&self.config.frame, stage))
     }
 
     /// The optical pose last commanded.
@@ -170,7 +171,8 @@ impl Bench {
     /// # Errors
     /// Controller errors; `NotReferenced`.
     pub async fn commanded(&mut self) -> Result<Pose, BenchError> {
-        Ok(to_optical(&self.config.frame, self.stage_commanded().await?))
+        let stage = self.stage_commanded().await?;
+        Ok(to_optical(&self.config.frame, stage))
     }
 
     pub(super) async fn stage_pose(&mut self) -> Result<Pose, BenchError> {

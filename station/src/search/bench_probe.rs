@@ -17,7 +17,7 @@ const TECHNICAL_DB: f64 = 0.005;
 const PLAY_SPREAD: f64 = 0.3;
 
 /// Longest trace kept in memory; a search that reads more has gone wrong.
-pub const SAMPLES_MAX: usize = 200_000;
+const SAMPLES_MAX: usize = 200_000;
 
 /// A bench being searched.
 pub struct BenchProbe<'b> {
