@@ -7,6 +7,8 @@
 //! bytes and back), `driver.rs` (the trait of the instrument class over an [`exchange::Line`]).
 
 pub mod exchange;
+#[cfg(test)]
+mod fake;
 pub mod identity;
 pub mod keysight_laser;
 pub mod meter;

@@ -36,3 +36,23 @@ pub fn source(driver: &str, line: Line, expected: Expected) -> Option<Box<dyn Li
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::{on_virtual_clock, scripted};
+
+    #[test]
+    fn every_word_of_the_lists_has_a_driver_and_no_other() {
+        on_virtual_clock(async |clock| {
+            let line = || scripted(&clock, Vec::new()).0;
+            let any = Expected::default;
+            assert!(MOTION.iter().all(|w| motion(w, line(), any()).is_some()));
+            assert!(METERS.iter().all(|w| meter(w, line(), any()).is_some()));
+            assert!(SOURCES.iter().all(|w| source(w, line(), any()).is_some()));
+            assert!(motion("thorlabs-pm", line(), any()).is_none());
+            assert!(meter("pi-gcs2", line(), any()).is_none());
+            assert!(source("", line(), any()).is_none());
+        });
+    }
+}

@@ -62,6 +62,22 @@ pub enum SourceError {
         /// The instrument's words.
         meaning: String,
     },
+    /// The level asked for is no power that a source can give.
+    #[error("{instrument}: a level of {watts} W cannot be set")]
+    NoSuchLevel {
+        /// Bench name of the instrument.
+        instrument: String,
+        /// The level, W.
+        watts: f64,
+    },
+    /// The source did not settle in time.
+    #[error("{instrument}: not settled after {waited_s:.1} s")]
+    NotSettled {
+        /// Bench name of the instrument.
+        instrument: String,
+        /// Seconds waited.
+        waited_s: f64,
+    },
     /// A setting did not read back as set.
     #[error("{instrument}: {what} was set to {set} but reads back {read}")]
     ReadBack {
@@ -92,13 +108,13 @@ pub trait LightSource {
     /// item read back.
     ///
     /// # Errors
-    /// `WrongDevice`, `ReadBack`, `Refused`.
+    /// `WrongDevice`, `ReadBack`, `Refused`, `NoSuchLevel`, `NotSettled`.
     async fn connect(&mut self, setup: &SourceSetup) -> Result<(), SourceError>;
 
     /// Switches the output on and waits until the source says it has settled.
     ///
     /// # Errors
-    /// `Interlock`, `Refused`, `ReadBack`.
+    /// `Interlock`, `Refused`, `ReadBack`, `NotSettled`.
     async fn switch_on(&mut self) -> Result<(), SourceError>;
 
     /// Switches the output off and confirms it.

@@ -16,9 +16,10 @@ const STRETCH: u32 = 1000;
 /// tokio's timers have this grain; shorter real waits are not slept.
 const REAL_GRAIN: Duration = Duration::from_millis(1);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum Kind {
-    Real,
+    /// Seconds of this clock per second of the operating system's.
+    Real(f64),
     Virtual,
 }
 
@@ -37,7 +38,12 @@ pub struct Elapsed;
 impl Clock {
     /// A clock on real time. Must be made inside a runtime of [`real_runtime`]'s kind.
     pub fn real() -> Self {
-        Clock { kind: Kind::Real, origin: Instant::now() }
+        Clock::scaled(1.0)
+    }
+
+    /// A clock on real time that runs `scale` times as fast (above 0): for a simulator that is to hurry.
+    pub fn scaled(scale: f64) -> Self {
+        Clock { kind: Kind::Real(scale), origin: Instant::now() }
     }
 
     /// A clock on virtual time. Must be made inside a runtime of [`virtual_runtime`].
@@ -54,7 +60,8 @@ impl Clock {
     pub fn now(&self) -> Duration {
         let elapsed = self.origin.elapsed();
         match self.kind {
-            Kind::Real => elapsed,
+            Kind::Real(1.0) => elapsed,
+            Kind::Real(scale) => elapsed.mul_f64(scale),
             Kind::Virtual => elapsed / STRETCH,
         }
     }
@@ -67,8 +74,10 @@ impl Clock {
     /// Waits `wait`. Real waits below tokio's grain only yield; virtual waits are rounded up to a microsecond.
     pub async fn sleep(&self, wait: Duration) {
         match self.kind {
-            Kind::Real if wait < REAL_GRAIN => tokio::task::yield_now().await,
-            Kind::Real => tokio::time::sleep(wait).await,
+            Kind::Real(scale) => match wait.div_f64(scale) {
+                short if short < REAL_GRAIN => tokio::task::yield_now().await,
+                long => tokio::time::sleep(long).await,
+            },
             Kind::Virtual if wait.is_zero() => tokio::task::yield_now().await,
             Kind::Virtual => tokio::time::sleep(stretched(wait)).await,
         }
@@ -85,7 +94,7 @@ impl Clock {
     /// [`Elapsed`] when the limit is reached first; `work` is then dropped.
     pub async fn timeout<F: Future>(&self, limit: Duration, work: F) -> Result<F::Output, Elapsed> {
         let limit = match self.kind {
-            Kind::Real => limit,
+            Kind::Real(scale) => limit.div_f64(scale),
             Kind::Virtual => stretched(limit),
         };
         tokio::time::timeout(limit, work).await.map_err(|_| Elapsed)

@@ -396,8 +396,10 @@ impl Drop for Table<'_> {
                 continue;
             }
             let near = asked.iter().filter(|k| !self.has(k)).map(|k| (distance(k, name), k)).min();
-            let hint = match near {
-                Some((d, k)) if d <= 2 || d * 3 <= name.len() => format!("did you mean `{k}`?"),
+            let begun = asked.iter().find(|k| !self.has(k) && k.starts_with(name));
+            let hint = match (begun, near) {
+                (Some(k), _) => format!("did you mean `{k}`?"),
+                (_, Some((d, k))) if d <= 2 || d * 3 <= name.len() => format!("did you mean `{k}`?"),
                 _ if asked.is_empty() => "remove it".to_string(),
                 _ => format!("known here: {}", asked.iter().map(String::as_str).collect::<Vec<_>>().join(", ")),
             };

@@ -34,10 +34,10 @@ fn bench(root: &Table<'_>) -> Option<BenchConfig> {
     let controllers = controllers(root, &mut owners);
     let meters = meters(root, &mut owners);
     let source = root.need_table("source").and_then(|t| source(&t, &mut owners));
-    let axes = axes(root, &controllers);
-    let frame = root.need_table("frame").and_then(|t| frame(&t, &axes));
-    let (park, park_order) = park(root, &axes);
-    let referencing = referencing(root, &axes, frame.as_ref());
+    let (axes, named) = axes(root, &controllers);
+    let frame = root.need_table("frame").and_then(|t| frame(&t, &axes, &named));
+    let (park, park_order) = park(root, &axes, &named);
+    let referencing = referencing(root, &named, frame.as_ref());
     let channels = channels(root, &meters);
     let (reference, reference_max_age_s) = reference(root);
     let has_simulation = root.has("simulation");
@@ -200,14 +200,17 @@ fn source(t: &Table<'_>, owners: &mut Owners<'_>) -> Option<Source> {
     Some(Source { instrument: instrument?, level: Power::from_dbm(level?), path_loss_db })
 }
 
-fn axes(root: &Table<'_>, controllers: &BTreeMap<String, Instrument>) -> Vec<AxisConfig> {
+/// The axes that can be used, and all that are named: a fault of one axis must not bring forth others.
+fn axes(root: &Table<'_>, controllers: &BTreeMap<String, Instrument>) -> (Vec<AxisConfig>, Vec<Axis>) {
     let mut axes: Vec<AxisConfig> = Vec::new();
+    let mut named = Vec::new();
     for (name, table) in root.named_tables("axes") {
         let Some(axis) = Axis::named(name) else {
             table.leave();
             table.fault_here(format!("there is no axis \"{name}\""), AXIS_HINT);
             continue;
         };
+        named.push(axis);
         let Some(config) = axis_config(axis, &table, controllers) else { continue };
         if let Some(twin) = axes.iter().find(|a| a.controller == config.controller && a.channel == config.channel) {
             table.fault(
@@ -218,21 +221,17 @@ fn axes(root: &Table<'_>, controllers: &BTreeMap<String, Instrument>) -> Vec<Axi
         }
         axes.push(config);
     }
+    if named.is_empty() {
+        root.fault_here("missing axes: x, y and z", "add `[axes.x]`, `[axes.y]` and `[axes.z]` tables");
+    }
     for axis in [Axis::X, Axis::Y, Axis::Z] {
-        if !root.has("axes") || axes.is_empty() {
-            root.fault_here("missing axes: x, y and z", "add `[axes.x]`, `[axes.y]` and `[axes.z]` tables");
-            break;
-        }
-        let there = root.table("axes").is_some_and(|t| {
-            t.leave();
-            t.has(axis.as_str())
-        });
-        if !there {
+        if !named.is_empty() && !named.contains(&axis) {
             root.fault("axes", format!("axis {axis} is missing"), format!("add an `[axes.{axis}]` table"));
         }
     }
     axes.sort_by_key(|a| a.axis);
-    axes
+    named.sort();
+    (axes, named)
 }
 
 fn axis_config(axis: Axis, t: &Table<'_>, controllers: &BTreeMap<String, Instrument>) -> Option<AxisConfig> {
@@ -291,11 +290,11 @@ fn axis_config(axis: Axis, t: &Table<'_>, controllers: &BTreeMap<String, Instrum
     })
 }
 
-fn frame(t: &Table<'_>, axes: &[AxisConfig]) -> Option<Frame> {
+fn frame(t: &Table<'_>, axes: &[AxisConfig], named: &[Axis]) -> Option<Frame> {
     let linear = [("x", Axis::X), ("y", Axis::Y), ("z", Axis::Z)];
     let optical_axis = t.need_choice("optical_axis", &linear);
     if let Some(axis) = optical_axis
-        && !axes.iter().any(|a| a.axis == axis)
+        && !named.contains(&axis)
     {
         t.fault("optical_axis", format!("the bench has no axis {axis}"), "name the stage axis along the light");
         return None;
@@ -311,8 +310,8 @@ fn frame(t: &Table<'_>, axes: &[AxisConfig]) -> Option<Frame> {
         r.fault("direction", "retreats towards contact", "the retreat goes against `contact`");
     }
     if let (Some(d), Some(axis), Some(r)) = (distance, optical_axis, &retreat) {
-        let range = axes.iter().find(|a| a.axis == axis).map_or((0.0, 0.0), |a| a.range);
-        if d > range.1 - range.0 {
+        let range = axes.iter().find(|a| a.axis == axis).map(|a| a.range);
+        if range.is_some_and(|(lower, upper)| d > upper - lower) {
             r.fault("distance_um", format!("{d} um is more than the range of axis {axis}"), "retreat within the range");
         }
     }
@@ -327,7 +326,7 @@ fn frame(t: &Table<'_>, axes: &[AxisConfig]) -> Option<Frame> {
 }
 
 /// A list of stage axes that must name each axis of the bench once.
-fn order(t: &Table<'_>, key: &str, axes: &[AxisConfig]) -> Vec<Axis> {
+fn order(t: &Table<'_>, key: &str, named: &[Axis]) -> Vec<Axis> {
     let Some(names) = t.str_list(key) else {
         if !t.has(key) {
             t.fault_here(
@@ -340,31 +339,34 @@ fn order(t: &Table<'_>, key: &str, axes: &[AxisConfig]) -> Vec<Axis> {
     let found: Vec<Axis> = names.iter().filter_map(|n| Axis::named(n)).collect();
     let mut sorted = found.clone();
     sorted.sort();
-    if found.len() != names.len() || sorted != axes.iter().map(|a| a.axis).collect::<Vec<_>>() {
-        let there: Vec<&str> = axes.iter().map(|a| a.axis.as_str()).collect();
+    if found.len() != names.len() || sorted != named {
+        let there: Vec<&str> = named.iter().map(|a| a.as_str()).collect();
         t.fault(key, "must name each axis of the bench once", format!("axes are: {}", there.join(", ")));
     }
     found
 }
 
-fn park(root: &Table<'_>, axes: &[AxisConfig]) -> (Vec<(Axis, f64)>, Vec<Axis>) {
+fn park(root: &Table<'_>, axes: &[AxisConfig], named: &[Axis]) -> (Vec<(Axis, f64)>, Vec<Axis>) {
     let Some(t) = root.need_table("park") else { return (Vec::new(), Vec::new()) };
-    let order = order(&t, "order", axes);
+    let order = order(&t, "order", named);
     let mut pose = Vec::new();
-    for axis in axes {
-        let Some(at) = t.need_f64(axis.axis.as_str()) else { continue };
-        if at < axis.range.0 || at > axis.range.1 {
-            let (l, u) = axis.range;
-            t.fault(axis.axis.as_str(), format!("{at} is outside the axis' range {l} to {u}"), "park within the range");
+    for axis in named {
+        let Some(at) = t.need_f64(axis.as_str()) else { continue };
+        let range = axes.iter().find(|a| a.axis == *axis).map(|a| a.range);
+        if let Some((lower, upper)) = range
+            && !(lower..=upper).contains(&at)
+        {
+            let message = format!("{at} is outside the axis' range {lower} to {upper}");
+            t.fault(axis.as_str(), message, "park within the range");
         }
-        pose.push((axis.axis, at));
+        pose.push((*axis, at));
     }
     (pose, order)
 }
 
-fn referencing(root: &Table<'_>, axes: &[AxisConfig], frame: Option<&Frame>) -> Vec<Axis> {
+fn referencing(root: &Table<'_>, named: &[Axis], frame: Option<&Frame>) -> Vec<Axis> {
     let Some(t) = root.need_table("referencing") else { return Vec::new() };
-    let order = order(&t, "order", axes);
+    let order = order(&t, "order", named);
     if let (Some(first), Some(frame)) = (order.first(), frame)
         && *first != frame.optical_axis
     {
@@ -450,5 +452,87 @@ fn reference(root: &Table<'_>) -> (Option<Reference>, f64) {
             }
             (None, max_age)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn good() -> &'static str {
+        include_str!("../../cli/benches/receptacle.toml")
+    }
+
+    /// Replaces one piece of the good bench file and expects a fault that says `expect`.
+    fn check(from: &str, to: &str, expect: &str) {
+        assert!(good().contains(from), "the bench file no longer has {from}");
+        let text = good().replacen(from, to, 1);
+        let got: String = BenchConfig::parse(&text).unwrap_err().0.iter().map(|f| format!("{f}\n")).collect();
+        assert!(got.contains(expect), "{to}: {got}");
+    }
+
+    #[test]
+    fn each_kind_of_fault_is_named_with_what_to_do() {
+        check("range_um = [-4000, 4000]", "range_um = [4000, -4000]", "reversed: 4000 is not below -4000");
+        check("sign = -1 ", "sign = 2 ", "2 is no sign");
+        check(
+            "port = \"tap\"",
+            "port = \"signal\"",
+            "two instruments, \"signal_meter\" and \"tap_meter\", on port \"signal\"",
+        );
+        check("port = \"motion\"", "port = \"motor\"", "there is no port \"motor\"");
+        check("driver = \"pi-gcs2\"", "driver = \"pi\"", "one of: pi-gcs2");
+        check("[axes.y]", "[axes.q]", "there is no axis \"q\"");
+        check("channel = \"2\"", "channel = \"1\"", "the same channel as axis x");
+        check("direction = \"+\"", "direction = \"-\"", "retreats towards contact");
+        check("z = 6000", "z = 500", "nearer to contact than clearance");
+        check("z = 6000", "z = 60000", "outside the axis' range");
+        check("order = [\"z\", \"x\", \"y\"]", "order = [\"z\", \"x\"]", "must name each axis of the bench once");
+        check(
+            "[referencing]\norder = [\"z\",",
+            "[referencing]\norder = [\"y\", \"z\", \"x\"]\nx = [",
+            "reference the optical axis (z) first",
+        );
+        check("role = \"signal\"", "role = \"tap\"\nsplit = 0.1", "no channel has the role \"signal\"");
+        check("split = 0.05", "split = 5", "5 is outside");
+        check("serial = \"/tmp/firstlight/tap\"", "serial = \"/tmp/firstlight/signal\"", "the same place as port");
+        check("serial = \"/tmp/firstlight/tap\"", "tcp = \"localhost\"", "is no host:port");
+        check("baud = 115200", "baud = 115200\ntcp = \"a:1\"", "has both `serial` and `tcp`");
+        check("velocity_um_s = 5000", "velocity = 5000", "did you mean `velocity_um_s`?");
+        check("max_age_h = 12", "power_dbm = 1.0", "needs both `power_dbm` and `measured_at`");
+        check("max_age_h = 12", "power_dbm = 1.0\nmeasured_at = \"yesterday\"", "is no UTC time");
+        check("level_dbm = 3.0", "level_dbm = \"3\"", "expected a finite number, found string");
+    }
+
+    #[test]
+    fn an_empty_bench_file_tells_what_it_lacks() {
+        let got: String = BenchConfig::parse("").unwrap_err().0.iter().map(|f| format!("{f}\n")).collect();
+        for expect in [
+            "missing station",
+            "missing ports",
+            "missing controllers",
+            "missing axes",
+            "missing frame",
+            "missing source",
+        ] {
+            assert!(got.contains(expect), "{expect}: {got}");
+        }
+    }
+
+    #[test]
+    fn the_simulation_section_is_left_to_the_simulator() {
+        let text = format!("{}\n[simulation.anything]\nat = \"all\"\n", good());
+        assert!(BenchConfig::parse(&text).unwrap().has_simulation);
+    }
+
+    #[test]
+    fn a_reference_measurement_is_read_with_its_date() {
+        let text =
+            good().replace("max_age_h = 12", "max_age_h = 8\npower_dbm = 1.25\nmeasured_at = \"2026-01-31T08:00:00Z\"");
+        let config = BenchConfig::parse(&text).unwrap();
+        let reference = config.reference.unwrap();
+        assert!((reference.power.dbm().unwrap() - 1.25).abs() < 1e-12);
+        assert_eq!(reference.measured_at.to_string(), "2026-01-31T08:00:00Z");
+        assert_eq!(config.reference_max_age_s, 8.0 * 3600.0);
     }
 }

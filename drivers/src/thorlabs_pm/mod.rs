@@ -1,0 +1,24 @@
+//! Thorlabs optical power meters with SCPI: PM101 and PM103 on a serial line first of all; PM100A/D/USB, PM16, PM160,
+//! PM200, PM400, PM102, PM5020 answer to the same headers.
+//!
+//! What is peculiar to them:
+//! - A query that is wrong or fails is not answered; only the error queue tells.
+//! - PM101 and PM103 can send every result unasked on a serial line ("jabber") until `ABOR`; that is stopped before
+//!   anything is asked, because such a line looks like an answer.
+//! - Changing the baud rate acts at once, and so does `*RST`, which also resets the rate: `*RST` is never sent.
+//! - Relative mode makes every reading a difference, and a stored attenuation adds to it: both are switched off.
+//! - Out of range is told by `inf` and `-inf` on new models, by about 9.9E37 on older ones.
+//!
+//! Readings are taken with `READ?`, the shortest request that measures afresh; what it measures (`CONF:POW`) is set and
+//! read back at connect. After the line was lost and came back, wavelength, unit, averaging and range are read back
+//! before the next reading, because a meter that restarted has forgotten them.
+//!
+//! Source: Thorlabs' command documentation (github.com/Thorlabs/Light_Analysis_Examples), pylablib and qcodes for the
+//! older models.
+
+mod codec;
+mod driver;
+#[cfg(test)]
+mod tests;
+
+pub use driver::ThorlabsPm;
