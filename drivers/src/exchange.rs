@@ -26,8 +26,8 @@ use tap::Kind;
 pub use error::LineError;
 pub use tap::Tap;
 
-/// A harmless query is asked this often at the most: twice the same noise burst is already unlikely, and a device
-/// that stays silent is noticed within a second.
+/// A harmless query is asked this often at the most: the same noise twice is already unlikely, and a device that stays
+/// silent does not identify itself either, which ends it earlier.
 const QUERY_ATTEMPTS: u32 = 3;
 /// The identity is asked for this often at the most: the first may end a command cut in half, the second be lost.
 const RECOVERY_ATTEMPTS: u32 = 3;
@@ -35,6 +35,8 @@ const RECOVERY_ATTEMPTS: u32 = 3;
 const RECOVERY_BYTES_MAX: usize = 256 * 1024;
 /// Times the silence after an identity may be broken (by late answers) before the attempt counts as failed.
 const QUIET_BREAKS_MAX: u32 = 50;
+/// Of what was heard instead of an identity this much is told.
+const HEARD_MAX: usize = 200;
 /// Unsolicited bytes taken before a request; more than a kernel buffer holds cannot be waiting.
 const STRAY_MAX: usize = 256 * 1024;
 /// How long a port may refuse to take bytes. At 1200 baud a request of 64 bytes takes half a second.
@@ -100,6 +102,8 @@ pub struct Line {
     unclean: bool,
     /// A write was cut off with some of its bytes sent.
     half_written: bool,
+    /// Identities asked for and not yet come.
+    owed: u32,
     lost: Option<String>,
     last_reply: Option<Duration>,
     recoveries: u64,
@@ -121,6 +125,7 @@ impl Line {
             command: Vec::new(),
             unclean: true,
             half_written: false,
+            owed: 0,
             lost: None,
             last_reply: None,
             recoveries: 0,
@@ -265,6 +270,7 @@ impl Line {
             && let Some(value) = parse(without_line_end(&self.buffer))
         {
             self.unclean = false;
+            self.owed = 0;
             return Ok(value);
         }
         let got = std::mem::take(&mut self.buffer);
@@ -341,6 +347,9 @@ impl Line {
         self.buffer.clear();
         self.command.clear();
         self.command.extend_from_slice(bytes);
+        if bytes == self.protocol.identity_request {
+            self.owed = self.owed.saturating_add(1);
+        }
         let mut written = 0;
         while written < bytes.len() {
             // No flush: a serial port's would block this thread until the last bit has left.
@@ -403,6 +412,7 @@ impl Line {
             match found {
                 Ok(Ok(true)) if self.fall_quiet().await? => {
                     self.unclean = false;
+                    self.owed = 0;
                     self.recoveries += 1;
                     return Ok(());
                 }
@@ -421,7 +431,7 @@ impl Line {
             port: self.port.clone(),
             request: printable(self.protocol.identity_request),
             attempts: RECOVERY_ATTEMPTS,
-            heard: printable(&heard[..heard.len().min(200)]),
+            heard: printable(&heard[..heard.len().min(HEARD_MAX)]),
         })
     }
 
@@ -433,18 +443,10 @@ impl Line {
         while discarded < RECOVERY_BYTES_MAX {
             self.read_some().await?;
             while let Some(end) = (self.protocol.framing)(&self.buffer) {
-                let found = self.recognises(without_line_end(&self.buffer[..end]));
-                let kind = if found { Kind::Received } else { Kind::Discarded };
-                self.tap.note(self.clock.now(), kind, &self.buffer[..end]);
-                if found {
-                    self.last_reply = Some(self.clock.now());
-                    self.buffer.drain(..end);
+                if self.take_answer(end, heard) {
                     return Ok(true);
                 }
                 discarded += end;
-                heard.clear();
-                heard.extend_from_slice(without_line_end(&self.buffer[..end]));
-                self.buffer.drain(..end);
             }
             if self.buffer.len() > self.protocol.reply_max {
                 self.tap.note(self.clock.now(), Kind::Discarded, &self.buffer);
@@ -455,19 +457,36 @@ impl Line {
         Ok(false)
     }
 
-    fn recognises(&self, answer: &[u8]) -> bool {
-        if self.known.is_empty() { (self.protocol.is_identity)(answer) } else { answer.ends_with(&self.known) }
+    /// Takes a whole answer off the buffer; true when it was an identity.
+    fn take_answer(&mut self, end: usize, heard: &mut Vec<u8>) -> bool {
+        let answer = without_line_end(&self.buffer[..end]);
+        let found =
+            if self.known.is_empty() { (self.protocol.is_identity)(answer) } else { answer.ends_with(&self.known) };
+        let now = self.clock.now();
+        if found {
+            self.tap.note(now, Kind::Received, &self.buffer[..end]);
+            self.last_reply = Some(now);
+            self.owed = self.owed.saturating_sub(1);
+        } else {
+            heard.clear();
+            heard.extend_from_slice(answer);
+            self.tap.note(now, Kind::Discarded, &self.buffer[..end]);
+        }
+        self.buffer.drain(..end);
+        found
     }
 
-    /// Waits for the silence after an identity, so that the identity of an earlier attempt cannot come later.
+    /// Waits for the silence after an identity. While the identities of earlier attempts are still owed it must last
+    /// as long as one may take: what was asked between two of them would come after the first.
     async fn fall_quiet(&mut self) -> Result<bool, LineError> {
         let clock = self.clock.clone();
+        let mut others = Vec::new();
         for _ in 0..QUIET_BREAKS_MAX {
-            if !self.buffer.is_empty() {
-                self.tap.note(clock.now(), Kind::Discarded, &self.buffer);
-                self.buffer.clear();
+            while let Some(end) = (self.protocol.framing)(&self.buffer) {
+                self.take_answer(end, &mut others);
             }
-            match clock.timeout(self.protocol.quiet, self.read_some()).await {
+            let silence = if self.owed == 0 { self.protocol.quiet } else { self.protocol.identity_limit };
+            match clock.timeout(silence, self.read_some()).await {
                 Err(_) => return Ok(true),
                 Ok(Err(e)) => return Err(e),
                 Ok(Ok(())) => {}

@@ -143,7 +143,8 @@ pub async fn open(address: &Address) -> Result<Box<dyn Stream>, OpenError> {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use units::clock::{Clock, real_runtime};

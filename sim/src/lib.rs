@@ -1,1 +1,26 @@
-//! sim.
+//! The virtual bench: optics, mechanics and instruments that speak the vendors' bytes.
+//!
+//! An opponent of the drivers, not their helper: it decodes requests and encodes replies on its own, from the makers'
+//! documents, and never names drivers, recipes or station. Everything random comes from one seed.
+
+mod backdoor;
+pub mod config;
+mod devices;
+mod faults;
+mod line;
+pub mod mechanics;
+pub mod noise;
+pub mod optics;
+mod part;
+mod serve;
+mod uart;
+mod world;
+
+pub use backdoor::{BackDoor, Truth};
+pub use config::{InstrumentWiring, Link, PortWiring, Role, Wiring, check};
+pub use devices::{DeviceError, KindInfo, device_kinds, standalone};
+pub use faults::{Fault, FaultError, FaultInfo, FaultKind, TargetKind, faults};
+pub use part::{Defect, Part, Spread};
+pub use serve::{ConnectError, ServeError, ServeOptions, Served, Server};
+pub use uart::{LineSettings, Parity};
+pub use world::{Patch, World};

@@ -1,5 +1,7 @@
 //! A scripted device loses, delays, splits, glues, garbles and repeats its answers; the line must never mix them up.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::fake::Step::{Close, Hear, Say, Wait};
 use crate::fake::{Step, ms, on_virtual_clock, scripted};
@@ -86,20 +88,35 @@ fn late_reply_glued_in_front_of_the_identity_is_discarded_with_it() {
 
 #[test]
 fn late_identity_of_an_earlier_attempt_is_not_taken_for_an_answer() {
+    let steps =
+        vec![Hear(b"A?\n"), Hear(b"*IDN?\n"), Hear(b"*IDN?\n"), Say(IDN), Wait(300), Say(IDN), Hear(ASK), Say(b"2\n")];
+    check(steps, async |line, _| {
+        assert!(ask(line, never(b"A?\n")).await.is_err());
+        assert_eq!(ask(line, harmless(ASK)).await, Ok(2.0));
+    });
+}
+
+#[test]
+fn late_identity_does_not_vouch_for_what_was_asked_after_it() {
+    // Were the second identity, 100 ms late, taken for the answer to the third request, "1" would be B's answer.
     let steps = vec![
         Hear(b"A?\n"),
         Hear(b"*IDN?\n"),
         Hear(b"*IDN?\n"),
         Say(IDN),
-        Wait(15),
+        Wait(100),
         Say(IDN),
-        Wait(19),
+        Hear(b"B?\n"),
+        Wait(260),
+        Say(b"1\n"),
+        Hear(b"*IDN?\n"),
         Say(IDN),
         Hear(ASK),
         Say(b"2\n"),
     ];
     check(steps, async |line, _| {
         assert!(ask(line, never(b"A?\n")).await.is_err());
+        assert!(ask(line, never(b"B?\n")).await.is_err());
         assert_eq!(ask(line, harmless(ASK)).await, Ok(2.0));
     });
 }
@@ -317,4 +334,90 @@ fn same_conversation_gives_the_same_transcript() {
         text
     };
     assert_eq!(run(), run());
+}
+
+/// What a faulty device does with the next request.
+#[derive(Debug, Clone, Copy)]
+enum Fault {
+    None,
+    Lose,
+    Late(u64),
+    Split,
+    Twice,
+    Garble,
+    Cut,
+}
+
+fn fault() -> impl Strategy<Value = Fault> {
+    prop_oneof![
+        4 => Just(Fault::None),
+        1 => Just(Fault::Lose),
+        2 => (1u64..900).prop_map(Fault::Late),
+        1 => Just(Fault::Split),
+        1 => Just(Fault::Twice),
+        1 => Just(Fault::Garble),
+        1 => Just(Fault::Cut),
+    ]
+}
+
+/// Answers `<n>?` with `<n>` and `*IDN?` with the identity, in order, each answer with the next fault.
+async fn faulty(mut far: tokio::io::DuplexStream, clock: Clock, faults: Vec<Fault>) {
+    let mut faults = faults.into_iter();
+    let mut input = Vec::new();
+    while let Ok(1..) = far.read_buf(&mut input).await {
+        while let Some(end) = scpi::line_end(&input) {
+            let request: Vec<u8> = input.drain(..end).collect();
+            let identity = request == b"*IDN?\n";
+            let mut answer = if identity { IDN.to_vec() } else { [&request[..request.len() - 2], b"\n"].concat() };
+            let middle = answer.len() / 2;
+            match faults.next().unwrap_or(Fault::None) {
+                Fault::Lose => continue,
+                // An identity always comes within its limit, or never.
+                Fault::Late(millis) => clock.sleep(ms(if identity { millis * 4 / 9 } else { millis })).await,
+                Fault::Split => {
+                    let _ = far.write_all(&answer[..middle]).await;
+                    clock.sleep(ms(2)).await;
+                    answer.drain(..middle);
+                }
+                Fault::Twice => answer = answer.repeat(2),
+                Fault::Garble => answer[0] |= 0x80,
+                Fault::Cut => answer.truncate(middle),
+                Fault::None => clock.sleep(ms(1)).await,
+            }
+            let _ = far.write_all(&answer).await;
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_an_answer_is_this_requests_own(
+        faults in proptest::collection::vec(fault(), 0..40),
+        drops in proptest::collection::vec(proptest::option::of(1u64..400), 20),
+    ) {
+        on_virtual_clock(async |clock| {
+            let (near, far) = tokio::io::duplex(4096);
+            let device = tokio::task::spawn_local(faulty(far, clock.clone(), faults));
+            let mut line = Line::new(Box::new(near), clock.clone(), "pm", "pipe");
+            for (n, dropped) in drops.into_iter().enumerate() {
+                let request = format!("{}?\n", n + 1000);
+                let repeat = if n % 2 == 0 { Repeat::Harmless } else { Repeat::Never };
+                let query = Query { repeat, ..harmless(request.as_bytes()) };
+                let asked = line.query(&query, scpi::integer);
+                // Some futures are dropped in the middle.
+                let answer = match dropped {
+                    Some(after) => clock.timeout(ms(after), asked).await.ok(),
+                    None => Some(asked.await),
+                };
+                if let Some(Ok(answer)) = answer {
+                    assert_eq!(usize::try_from(answer).unwrap(), n + 1000);
+                }
+            }
+            // With the faults over the line is good again, once what is late has come.
+            clock.sleep(ms(5000)).await;
+            assert_eq!(line.query(&harmless(b"7?\n"), scpi::integer).await, Ok(7));
+            drop(line);
+            device.await.unwrap();
+        });
+    }
 }

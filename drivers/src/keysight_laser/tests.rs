@@ -203,8 +203,8 @@ fn wrong_device_refused_wavelength_clipped_level_and_no_level_are_told() {
     };
     check(|d| d.idn = "Thorlabs,PM101,1,2", setup(), "expected a Keysight laser, but Thorlabs PM101");
     check(|d| d.idn = "Keysight Technologies,N7745C,1,2", setup(), "but Keysight Technologies N7745C");
-    let out = SourceSetup { wavelength_nm: 1550.0, ..setup() };
-    check(|_| (), out, r#""SOUR0:WAV 1550.0000NM" refused: -222, Data out of range"#);
+    let out = SourceSetup { wavelength_nm: 1500.0, ..setup() };
+    check(|_| (), out, r#""SOUR0:WAV 1500.0000NM" refused: -222, Data out of range"#);
     let clipped = "level was set to -3.000 dBm but reads back -10.000 dBm";
     check(|d| d.level_max_dbm = -10.0, setup(), clipped);
     check(|_| (), SourceSetup { level: Power::ZERO, ..setup() }, "a level of 0 W cannot be set");

@@ -207,7 +207,7 @@ impl Gcs2 {
         items: &[Item<'_>],
     ) -> Result<(), MotionError> {
         let pairs: Vec<(&str, f64)> = channels.iter().zip(items).map(|(c, i)| (*c, value(i))).collect();
-        self.set_to_be_read("all", &codec::command(mnemonic, &pairs)).await?;
+        self.set("all", &codec::command(mnemonic, &pairs)).await?;
         let read = self.numbers(mnemonic, channels).await?;
         match pairs.iter().zip(read).find(|((_, sent), read)| !same(*sent, *read)) {
             Some(((channel, sent), read)) => {

@@ -176,16 +176,24 @@ impl Gcs2 {
         Err(failure.into())
     }
 
-    /// Sends a set command and reads its result. Never sent twice.
-    pub(super) async fn set(&mut self, axis: &str, command: &str) -> Result<(), MotionError> {
+    /// Makes the line ready for a set command: what was in the error register before the line was lost must not be
+    /// blamed on the next one.
+    async fn settle(&mut self) -> Result<(), LineError> {
         self.bring_back().await?;
-        if self.cleared_at != self.line.recoveries() {
-            // The register may hold what happened before the line was lost; it must not be blamed on this command.
-            let code = self.error().await?;
-            if code != 0 {
-                tracing::warn!(instrument = self.line.instrument(), code, "error from before the line came back");
-            }
+        if self.cleared_at == self.line.recoveries() {
+            return Ok(());
         }
+        // Read to be thrown away, so it may be asked again.
+        let code = self.line.query(&harmless(codec::ERROR, "an error code"), codec::error_code).await?;
+        if code != 0 {
+            tracing::warn!(instrument = self.line.instrument(), code, "error from before the line came back");
+        }
+        self.cleared_at = self.line.recoveries();
+        Ok(())
+    }
+
+    /// Sends a set command on a settled line and reads its result. Never sent twice.
+    async fn set_once(&mut self, axis: &str, command: &str) -> Result<(), MotionError> {
         let request = codec::checked(command);
         let query = Query { repeat: Repeat::Never, ..harmless(&request, "an error code") };
         match self.line.query(&query, codec::error_code).await? {
@@ -194,9 +202,10 @@ impl Gcs2 {
         }
     }
 
-    /// As [`Gcs2::set`], for settings that are read back next: a lost answer is no failure.
-    pub(super) async fn set_to_be_read(&mut self, axis: &str, command: &str) -> Result<(), MotionError> {
-        match self.set(axis, command).await {
+    /// Sends a setting that is read back next: a lost answer is no failure.
+    pub(super) async fn set(&mut self, axis: &str, command: &str) -> Result<(), MotionError> {
+        self.settle().await?;
+        match self.set_once(axis, command).await {
             Err(MotionError::Line(e)) if e.is_answer_lost() => Ok(()),
             done => done,
         }
@@ -220,7 +229,7 @@ impl Gcs2 {
 
     pub(super) async fn servo_on(&mut self, channels: &[&str]) -> Result<(), MotionError> {
         let pairs: Vec<(&str, f64)> = channels.iter().map(|c| (*c, 1.0)).collect();
-        self.set_to_be_read(&self.axes(channels), &codec::command("SVO", &pairs)).await?;
+        self.set(&self.axes(channels), &codec::command("SVO", &pairs)).await?;
         let on = self.flags("SVO", channels).await?;
         match channels.iter().zip(on).find(|(_, on)| !on) {
             Some((channel, _)) => Err(self.read_back(self.axis(channel), "servo", "1".into(), "0".into())),
@@ -235,7 +244,8 @@ impl Gcs2 {
             self.targets.remove(*channel);
         }
         let axes = self.axes(&channels);
-        match self.set(&axes, command).await {
+        self.settle().await?;
+        match self.set_once(&axes, command).await {
             Ok(()) => {}
             Err(MotionError::Line(e)) if e.is_answer_lost() => self.taken(&axes, command, targets).await?,
             Err(MotionError::Refused { code: codec::NOT_REFERENCED, .. }) => {
@@ -383,14 +393,14 @@ impl MotionController for Gcs2 {
         let axis = self.axis(channel);
         self.targets.remove(channel);
         if self.commands.contains("RON") {
-            self.set_to_be_read(&axis, &codec::command("RON", &[(channel, 1.0)])).await?;
+            self.set(&axis, &codec::command("RON", &[(channel, 1.0)])).await?;
             if self.flags("RON", &[channel]).await? != [true] {
                 return Err(self.read_back(axis, "referencing by a move", "1".into(), "0".into()));
             }
         }
         self.servo_on(&[channel]).await?;
         // With a lost answer the move runs or it does not: readiness and `FRF?` tell.
-        self.set_to_be_read(&axis, &format!("FRF {channel}")).await?;
+        self.set(&axis, &format!("FRF {channel}")).await?;
         self.referenced(channel).await?;
         // Some stages switch their servo off at the reference switch.
         self.servo_on(&[channel]).await
@@ -401,7 +411,7 @@ impl MotionController for Gcs2 {
         let known = self.known(&channels)?;
         let sent: Vec<(&str, f64)> =
             velocities.iter().zip(known).map(|((c, v), about)| (*c, v / about.factor())).collect();
-        self.set_to_be_read(&self.axes(&channels), &codec::command("VEL", &sent)).await?;
+        self.set(&self.axes(&channels), &codec::command("VEL", &sent)).await?;
         let read = self.numbers("VEL", &channels).await?;
         match sent.iter().zip(read).find(|((_, sent), read)| !same(*sent, *read)) {
             Some(((channel, sent), read)) => {

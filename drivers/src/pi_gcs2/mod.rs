@@ -19,6 +19,8 @@ mod codec;
 mod connect;
 mod driver;
 #[cfg(test)]
+mod fake;
+#[cfg(test)]
 mod tests;
 
 pub use driver::Gcs2;

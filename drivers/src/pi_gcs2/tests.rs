@@ -1,258 +1,18 @@
-//! A controller after the bytes seen from PIPython, with faults; the driver must tell the truth about each.
+//! Whatever a controller does, the driver must tell the truth about it.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
 use units::clock::Clock;
 
 use super::Gcs2;
+use super::fake::{Device, IDN, Shared, cut};
 use crate::exchange::LineError;
-use crate::fake::{ms, on_virtual_clock, served};
+use crate::fake::Step::{Close, Hear, Say};
+use crate::fake::{ms, on_virtual_clock, scripted, served};
 use crate::identity::Expected;
 use crate::motion::{ChannelSetup, ChannelUnit, MotionController, MotionError};
-
-const IDN: &str = "(c)2017 Physik Instrumente (PI) GmbH & Co. KG, C-884, 0123456789, 1.234";
-
-#[derive(Clone)]
-struct Axis {
-    position: f64,
-    target: f64,
-    /// When the move ends, and when it has settled.
-    ends: Duration,
-    settled: Duration,
-    servo: bool,
-    referenced: bool,
-    velocity: f64,
-    limits: (f64, f64),
-    limits_on: bool,
-    /// Where a move that was stopped came to stand.
-    can_move: bool,
-}
-
-struct Device {
-    idn: &'static str,
-    csv: Option<&'static str>,
-    unit: &'static str,
-    axes: BTreeMap<String, Axis>,
-    error: i64,
-    busy_until: Duration,
-    reference_time: Duration,
-    reference_error: i64,
-    move_time: Duration,
-    /// Requests with these beginnings are carried out, but their next answer is lost.
-    lose: Vec<&'static str>,
-    /// Requests with these beginnings never arrive, once each.
-    ignore: Vec<&'static str>,
-    /// Old firmware: with an error pending only `ERR?` is answered.
-    mute_on_error: bool,
-    velocity_max: f64,
-    heard: Vec<String>,
-    clock: Clock,
-}
-
-type Shared = Rc<RefCell<Device>>;
-
-impl Device {
-    fn new(clock: &Clock) -> Device {
-        let axis = Axis {
-            position: 0.0,
-            target: 0.0,
-            ends: Duration::ZERO,
-            settled: Duration::ZERO,
-            servo: false,
-            referenced: true,
-            velocity: 1.0,
-            limits: (-25.0, 25.0),
-            limits_on: false,
-            can_move: true,
-        };
-        Device {
-            idn: IDN,
-            csv: Some("2.0"),
-            unit: "MM",
-            axes: ["1", "2", "3"].iter().map(|n| ((*n).to_string(), axis.clone())).collect(),
-            error: 0,
-            busy_until: Duration::ZERO,
-            reference_time: ms(700),
-            reference_error: 0,
-            move_time: ms(40),
-            lose: Vec::new(),
-            ignore: Vec::new(),
-            mute_on_error: false,
-            velocity_max: 20.0,
-            heard: Vec::new(),
-            clock: clock.clone(),
-        }
-    }
-
-    fn fail(&mut self, code: i64) {
-        if self.error == 0 {
-            self.error = code;
-        }
-    }
-
-    fn pairs(words: &[&str]) -> Vec<(String, f64)> {
-        words.chunks(2).map(|p| (p[0].to_string(), p[1].parse().unwrap())).collect()
-    }
-
-    /// `axis=value` lines, all but the last with a blank before their LF.
-    fn lines(&self, words: &[&str], value: impl Fn(&Axis) -> String) -> String {
-        let lines: Vec<String> = words.iter().map(|w| format!("{w}={}", value(&self.axes[*w]))).collect();
-        format!("{}\n", lines.join(" \n"))
-    }
-
-    fn go(&mut self, pairs: &[(String, f64)], relative: bool) {
-        if pairs.iter().any(|(a, _)| !self.axes[a].referenced || !self.axes[a].servo) {
-            return self.fail(5);
-        }
-        let to = |axis: &Axis, v: f64| if relative { axis.target + v } else { v };
-        if pairs.iter().any(|(a, v)| to(&self.axes[a], *v).abs() > 25.0) {
-            return self.fail(7);
-        }
-        let now = self.clock.now();
-        for (name, v) in pairs {
-            let time = self.move_time;
-            let axis = self.axes.get_mut(name).unwrap();
-            axis.target = to(axis, *v);
-            axis.ends = now + time;
-            axis.settled = axis.ends + ms(7);
-        }
-    }
-
-    fn stop(&mut self) {
-        let now = self.clock.now();
-        for axis in self.axes.values_mut().filter(|a| a.ends > now) {
-            axis.position = f64::midpoint(axis.position, axis.target);
-            axis.target = axis.position;
-            axis.ends = now + ms(3);
-            axis.settled = axis.ends;
-        }
-        self.fail(10);
-    }
-
-    fn restart(&mut self) {
-        for axis in self.axes.values_mut() {
-            (axis.servo, axis.referenced, axis.position, axis.target) = (false, false, 0.0, 0.0);
-            (axis.ends, axis.settled) = (Duration::ZERO, Duration::ZERO);
-        }
-        self.error = 0;
-    }
-
-    fn answer(&mut self, request: &[u8]) -> Vec<u8> {
-        let text: String = request.iter().map(|b| char::from(*b)).collect();
-        self.heard.push(text.trim_end().to_string());
-        let begins = |list: &mut Vec<&'static str>| {
-            let found = list.iter().position(|l| text.starts_with(l));
-            found.map(|at| list.remove(at)).is_some()
-        };
-        if begins(&mut self.ignore) || (self.mute_on_error && self.error != 0 && text != "ERR?\n") {
-            return Vec::new();
-        }
-        let answer = self.act(&text);
-        if begins(&mut self.lose) { Vec::new() } else { answer }
-    }
-
-    fn act(&mut self, text: &str) -> Vec<u8> {
-        let now = self.clock.now();
-        for axis in self.axes.values_mut().filter(|a| a.ends <= now && a.can_move) {
-            axis.position = axis.target;
-        }
-        let words: Vec<&str> = text.split_whitespace().collect();
-        let rest = words.get(1..).unwrap_or(&[]);
-        let flag = |yes: bool| String::from(if yes { "1" } else { "0" });
-        let number = |v: f64| format!("{v:.6}");
-        if !matches!(text, "\x05" | "\x07" | "\x18")
-            && rest.iter().any(|w| text.contains('?') && !self.axes.contains_key(*w))
-        {
-            self.fail(15);
-            return Vec::new();
-        }
-        let reply = match words.first().copied().unwrap_or(text) {
-            "\x05" => {
-                let moving = |(i, a): (usize, &Axis)| u64::from(a.ends > now) << i;
-                format!("{:X}\n", self.axes.values().enumerate().map(moving).sum::<u64>())
-            }
-            "\x07" => return if self.busy_until > now { b"\xb0\n".to_vec() } else { b"\xb1\n".to_vec() },
-            "\x18" => {
-                self.stop();
-                String::new()
-            }
-            "*IDN?" => format!("{}\n", self.idn),
-            "CSV?" => match self.csv {
-                Some(version) => format!("{version}\n"),
-                None => {
-                    self.fail(2);
-                    String::new()
-                }
-            },
-            "ERR?" => format!("{}\n", std::mem::take(&mut self.error)),
-            "HLP?" => {
-                "The following commands are valid: \nMOV {<AxisID> <Position>} \nNLM {<AxisID> <LowLimit>} \nPLM x \n\
-                       PUN? x \nRON x \nSSL x \nend of help\n"
-                    .to_string()
-            }
-            "SAI?" => format!("{}\n", self.axes.keys().cloned().collect::<Vec<_>>().join(" \n")),
-            "PUN?" => self.lines(rest, |_| self.unit.to_string()),
-            "TMN?" => self.lines(rest, |a| number(if a.limits_on { a.limits.0 } else { -25.0 })),
-            "TMX?" => self.lines(rest, |a| number(if a.limits_on { a.limits.1 } else { 25.0 })),
-            "SVO?" => self.lines(rest, |a| flag(a.servo)),
-            "RON?" => self.lines(rest, |_| flag(true)),
-            "FRF?" => self.lines(rest, |a| flag(a.referenced)),
-            "ONT?" => self.lines(rest, |a| flag(a.servo && a.can_move && a.settled <= now)),
-            "MOV?" => self.lines(rest, |a| number(a.target)),
-            "POS?" => self.lines(rest, |a| number(a.position)),
-            "VEL?" => self.lines(rest, |a| number(a.velocity)),
-            "NLM?" => self.lines(rest, |a| number(a.limits.0)),
-            "PLM?" => self.lines(rest, |a| number(a.limits.1)),
-            "SSL?" => self.lines(rest, |a| flag(a.limits_on)),
-            "FRF" => {
-                self.busy_until = now + self.reference_time;
-                let error = self.reference_error;
-                self.fail(error);
-                self.axes.get_mut(rest[0]).unwrap().referenced = error == 0;
-                String::new()
-            }
-            "MOV" => {
-                self.go(&Device::pairs(rest), false);
-                String::new()
-            }
-            "MVR" => {
-                self.go(&Device::pairs(rest), true);
-                String::new()
-            }
-            setting @ ("SVO" | "VEL" | "NLM" | "PLM" | "SSL" | "RON") => {
-                for (name, v) in Device::pairs(rest) {
-                    let velocity_max = self.velocity_max;
-                    let axis = self.axes.get_mut(&name).unwrap();
-                    match setting {
-                        "SVO" => axis.servo = v == 1.0,
-                        "VEL" => axis.velocity = v.min(velocity_max),
-                        "NLM" => axis.limits.0 = v,
-                        "PLM" => axis.limits.1 = v,
-                        "SSL" => axis.limits_on = v == 1.0,
-                        _ => {}
-                    }
-                }
-                String::new()
-            }
-            _ => {
-                self.fail(2);
-                String::new()
-            }
-        };
-        reply.into_bytes()
-    }
-}
-
-/// Single bytes are requests of their own; all others end with LF.
-fn cut(input: &[u8]) -> Option<usize> {
-    match input.first()? {
-        0x03..=0x08 | 0x18 => Some(1),
-        _ => input.iter().position(|b| *b == b'\n').map(|at| at + 1),
-    }
-}
 
 fn channel(name: &str, axis: &str) -> ChannelSetup {
     let (axis, channel) = (axis.to_string(), name.to_string());
@@ -622,5 +382,40 @@ fn cancelled_move_leaves_the_line_usable() {
         assert_eq!(driver.positions(&["2"]).await.unwrap(), [0.0]);
         assert_eq!(count(&device, "MOV "), 1);
         driver.wait_on_target(&["1"], LIMIT).await.unwrap();
+    });
+}
+
+#[test]
+fn two_lines_are_asked_at_the_same_time() {
+    connected(async |driver, _, clock| {
+        let device = Rc::new(RefCell::new(Device::new(&clock)));
+        let far = device.clone();
+        let line = served(&clock, cut, move |request| far.borrow_mut().answer(request));
+        let mut other = Gcs2::new(line, Expected::default());
+        other.connect(&setup()).await.unwrap();
+        let before = clock.now();
+        for _ in 0..10 {
+            let (here, there) = tokio::join!(driver.positions(&["1"]), other.positions(&["2"]));
+            assert_eq!((here.unwrap(), there.unwrap()), (vec![0.0], vec![0.0]));
+        }
+        assert_eq!(clock.now() - before, ms(10));
+    });
+}
+
+#[test]
+fn port_that_vanishes_names_instrument_port_and_last_command() {
+    let idn = b"(c)2017 Physik Instrumente (PI) GmbH & Co. KG, C-884, 1, 1.2\n";
+    let mut steps = vec![Hear(b"*IDN?\n"), Say(idn), Hear(b"*IDN?\n"), Say(idn)];
+    steps.extend([Hear(b"CSV?\n"), Say(b"2.0\n"), Hear(b"ERR?\n"), Say(b"0\n")]);
+    steps.extend([Hear(b"HLP?\n"), Say(b"begin \nMOV x \nend\n"), Hear(b"SAI?\n"), Say(b"1\n")]);
+    steps.extend([Hear(b"\x18*IDN?\n"), Say(b"(c)20"), Close]);
+    on_virtual_clock(async |clock| {
+        let mut driver = Gcs2::new(scripted(&clock, steps).0, Expected::default());
+        driver.connect(&[]).await.unwrap();
+        let failure = driver.stop_all().await.unwrap_err();
+        let told = "pm: port /dev/ttyUSB0 lost (closed by the other side) after \"*IDN?\"; came back: \"(c)20\"";
+        assert_eq!(failure.to_string(), told);
+        assert!(matches!(failure, MotionError::Line(e) if e.is_port_lost()));
+        assert!(driver.tap().transcript().ends_with("port lost after 0.000 ms: closed by the other side\n"));
     });
 }

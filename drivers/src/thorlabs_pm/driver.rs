@@ -151,7 +151,7 @@ impl ThorlabsPm {
         // measurement is no loss.
         self.line.send_urgent(b"ABOR\n").await?;
         let mut answer = self.line.identify().await;
-        if matches!(answer, Err(LineError::NotRecovered { .. })) {
+        if matches!(&answer, Err(e) if !e.is_port_lost()) {
             // The first may have been the end of a command that an earlier program cut in half.
             self.line.send_urgent(b"ABOR\n").await?;
             answer = self.line.identify().await;

@@ -329,6 +329,7 @@ fn zeroing_is_waited_for_and_its_failure_told() {
         device.borrow_mut().zero_time = Duration::from_secs(100);
         let failure = driver.zero().await.unwrap_err();
         assert!(matches!(failure, MeterError::NotFinished { .. }), "{failure}");
+        driver.errors().await.unwrap();
         assert_eq!(count(&device, "SENS:CORR:COLL:ZERO:ABOR"), 1);
     });
 }

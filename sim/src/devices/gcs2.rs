@@ -1,0 +1,262 @@
+//! A Physik Instrumente motion controller (C-884 class): GCS 2.0 over a serial line or TCP. From PI's documentation of
+//! the command set and from conversations of PI's own Python client.
+//!
+//! This file: bytes, lines, single-byte commands, state. The commands are in `gcs2_commands`.
+
+use super::{Device, LINE_MAX, Replies};
+use crate::world::World;
+
+/// Time a command takes to be understood, seconds.
+pub(super) const COMMAND_S: f64 = 0.000_3;
+/// A reference move goes on beyond its way this long: the switch is approached twice, the second time slowly.
+const REFERENCE_S: f64 = 0.35;
+/// Velocity at power-on, um/s.
+const VELOCITY_UM_S: f64 = 2000.0;
+
+/// One channel of the controller.
+#[derive(Debug, Clone)]
+pub(super) struct Channel {
+    /// The controller's name.
+    pub(super) name: String,
+    /// The axis of the world it moves.
+    pub(super) axis: String,
+    pub(super) servo: bool,
+    pub(super) referenced: bool,
+    /// 1: must be referenced by a move.
+    pub(super) reference_on: bool,
+    /// End of a reference move under way.
+    pub(super) referencing_until_s: Option<f64>,
+    /// Target, um.
+    pub(super) target_um: f64,
+    pub(super) velocity_um_s: f64,
+    /// Soft limits, um, and whether they are in force.
+    pub(super) soft_um: (f64, f64),
+    pub(super) soft_on: bool,
+    pub(super) travel_um: (f64, f64),
+    pub(super) velocity_max_um_s: f64,
+    pub(super) acceleration_um_s2: f64,
+    /// The last move ended short of its target and nobody shall know.
+    pub(super) shortened: bool,
+}
+
+pub(super) struct Gcs2 {
+    pub(super) world: World,
+    pub(super) model: String,
+    pub(super) channels: Vec<Channel>,
+    line: Vec<u8>,
+    replies: Replies,
+    error: i32,
+    refuse: bool,
+}
+
+impl Gcs2 {
+    pub(super) fn new(world: World, model: Option<&str>, axes: Vec<(String, String)>) -> Gcs2 {
+        let channels = axes.into_iter().map(|(axis, name)| Channel::at_power_on(&world, axis, name)).collect();
+        let model = model.unwrap_or("C-884").to_ascii_uppercase();
+        Gcs2 { world, model, channels, line: Vec::new(), replies: Replies::default(), error: 0, refuse: false }
+    }
+
+    /// Keeps the first error that nobody has read.
+    pub(super) fn raise(&mut self, code: i32) {
+        if self.error == 0 {
+            self.error = code;
+        }
+    }
+
+    /// Reads and clears the error.
+    pub(super) fn take_error(&mut self) -> i32 {
+        std::mem::take(&mut self.error)
+    }
+
+    /// Answers with lines; every line but the last ends with a blank before its LF.
+    pub(super) fn say(&mut self, now_s: f64, lines: &[String]) {
+        self.replies.push(now_s + COMMAND_S, format!("{}\n", lines.join(" \n")).into_bytes());
+    }
+
+    fn byte(&mut self, now_s: f64, byte: u8) {
+        match byte {
+            0x03 => {
+                let lines = self.positions(now_s);
+                self.say(now_s, &lines);
+            }
+            0x04 => {
+                let moving = self.moving_mask(now_s) != 0;
+                self.say(now_s, &[format!("0x{:04X}", if moving { 0x9400 } else { 0x9000 })]);
+            }
+            0x05 => {
+                let mask = self.moving_mask(now_s);
+                self.say(now_s, &[format!("{mask:X}")]);
+            }
+            0x07 => {
+                let ready = if self.is_referencing() { 0xB0 } else { 0xB1 };
+                self.replies.push(now_s + COMMAND_S, vec![ready, b'\n']);
+            }
+            0x08 => self.say(now_s, &["0".into()]),
+            0x18 => self.stop(now_s),
+            0x1B => self.restart(now_s),
+            b'\n' => {
+                let line = String::from_utf8_lossy(&std::mem::take(&mut self.line)).into_owned();
+                self.command(now_s, line.trim());
+            }
+            b'\r' => {}
+            _ if self.line.len() >= LINE_MAX => {
+                self.line.clear();
+                self.raise(3);
+            }
+            _ => self.line.push(byte),
+        }
+    }
+
+    fn command(&mut self, now_s: f64, line: &str) {
+        if line.is_empty() {
+            return;
+        }
+        if self.refuse && !line.eq_ignore_ascii_case("ERR?") {
+            self.raise(1024);
+            return;
+        }
+        if let Err(code) = self.act(now_s, line) {
+            self.raise(code);
+        }
+    }
+
+    /// Ends reference moves that are over.
+    fn tick(&mut self, now_s: f64) {
+        for channel in &mut self.channels {
+            if channel.referencing_until_s.is_some_and(|end| now_s >= end) {
+                channel.referencing_until_s = None;
+                channel.referenced = true;
+            }
+        }
+    }
+
+    pub(super) fn is_referencing(&self) -> bool {
+        self.channels.iter().any(|c| c.referencing_until_s.is_some())
+    }
+
+    /// Bit 0 is the first axis of `SAI?`.
+    pub(super) fn moving_mask(&self, now_s: f64) -> u32 {
+        self.channels.iter().enumerate().fold(0, |mask, (i, c)| {
+            let moving = self.world.axis(&c.axis, now_s, |a, _| a.moving(now_s)).unwrap_or(false);
+            mask | u32::from(moving || c.referencing_until_s.is_some()) << i
+        })
+    }
+
+    pub(super) fn positions(&self, now_s: f64) -> Vec<String> {
+        self.channels.iter().map(|c| format!("{}={:.6}", c.name, self.encoder_um(c, now_s) / 1000.0)).collect()
+    }
+
+    pub(super) fn encoder_um(&self, channel: &Channel, now_s: f64) -> f64 {
+        self.world.axis(&channel.axis, now_s, |a, _| a.encoder(now_s)).unwrap_or(0.0)
+    }
+
+    /// Stops every axis at once; error 10 tells.
+    pub(super) fn stop(&mut self, now_s: f64) {
+        for i in 0..self.channels.len() {
+            self.halt(now_s, i);
+        }
+        self.raise(10);
+    }
+
+    pub(super) fn halt(&mut self, now_s: f64, index: usize) {
+        let channel = &mut self.channels[index];
+        // A reference move that is cut off leaves the axis unreferenced.
+        if channel.referencing_until_s.take().is_some() {
+            channel.referenced = false;
+        }
+        let target = self.world.axis(&channel.axis, now_s, |a, _| {
+            a.stop(now_s);
+            a.target()
+        });
+        channel.target_um = target.unwrap_or(channel.target_um);
+        channel.shortened = false;
+    }
+
+    /// Moves a channel; a world with the fault ends the move short.
+    pub(super) fn go(&mut self, now_s: f64, index: usize, target_um: f64) {
+        let channel = &mut self.channels[index];
+        channel.target_um = target_um;
+        let velocity = channel.velocity_um_s;
+        let shortened = self.world.axis(&channel.axis, now_s, |axis, short| {
+            let from = axis.encoder(now_s);
+            axis.start(now_s, if short { from + 0.8 * (target_um - from) } else { target_um }, velocity);
+            short
+        });
+        channel.shortened = shortened.unwrap_or(false);
+    }
+
+    /// Starts a reference move to a position of the world.
+    pub(super) fn refer(&mut self, now_s: f64, index: usize, to_um: f64) {
+        self.go(now_s, index, to_um);
+        let channel = &mut self.channels[index];
+        let way = self.world.axis(&channel.axis, now_s, |axis, _| -axis.rested_s(now_s)).unwrap_or(0.0);
+        channel.referenced = false;
+        channel.referencing_until_s = Some(now_s + way.max(0.0) + REFERENCE_S);
+    }
+
+    /// Arrived and settled by the controller's own word.
+    pub(super) fn on_target(&self, channel: &Channel, now_s: f64) -> bool {
+        /// Window within which an axis counts as on target, um.
+        const WINDOW_UM: f64 = 0.1;
+        let settled = self.world.axis(&channel.axis, now_s, |a, _| a.settled(now_s)).unwrap_or(false);
+        let near = (self.encoder_um(channel, now_s) - channel.target_um).abs() <= WINDOW_UM;
+        channel.servo && settled && channel.referencing_until_s.is_none() && (near || channel.shortened)
+    }
+}
+
+impl Channel {
+    fn at_power_on(world: &World, axis: String, name: String) -> Channel {
+        let now = world.now_s();
+        let found = world.axis(&axis, now, |a, _| (a.encoder(now), a.model().clone()));
+        let (at, travel, velocity, acceleration) = match found {
+            Some((at, model)) => (at, model.travel_um, model.velocity_max_um_s, model.acceleration_um_s2),
+            None => (0.0, (0.0, 0.0), VELOCITY_UM_S, 1.0),
+        };
+        Channel {
+            name,
+            axis,
+            servo: false,
+            referenced: false,
+            reference_on: true,
+            referencing_until_s: None,
+            target_um: at,
+            velocity_um_s: VELOCITY_UM_S,
+            soft_um: travel,
+            soft_on: false,
+            travel_um: travel,
+            velocity_max_um_s: velocity,
+            acceleration_um_s2: acceleration,
+            shortened: false,
+        }
+    }
+}
+
+impl Device for Gcs2 {
+    fn receive(&mut self, now_s: f64, bytes: &[u8]) {
+        self.tick(now_s);
+        for byte in bytes {
+            self.byte(now_s, *byte);
+        }
+    }
+
+    fn due(&self) -> Option<f64> {
+        self.replies.due()
+    }
+
+    fn reply(&mut self, now_s: f64) -> Option<Vec<u8>> {
+        self.replies.take(now_s)
+    }
+
+    fn restart(&mut self, now_s: f64) {
+        for i in 0..self.channels.len() {
+            self.halt(now_s, i);
+        }
+        let axes: Vec<(String, String)> = self.channels.iter().map(|c| (c.axis.clone(), c.name.clone())).collect();
+        let (world, model) = (self.world.clone(), self.model.clone());
+        *self = Gcs2::new(world, Some(&model), axes);
+    }
+
+    fn refuse(&mut self, refuse: bool) {
+        self.refuse = refuse;
+    }
+}

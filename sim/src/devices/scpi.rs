@@ -1,0 +1,189 @@
+//! What SCPI devices share: taking lines apart, matching headers, numbers with units, the error queue. Pure.
+
+use std::collections::VecDeque;
+
+/// One command of a line: header as sent, without its question mark, and arguments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Command {
+    /// Header with its path.
+    pub(crate) header: String,
+    /// Whether it asks.
+    pub(crate) query: bool,
+    /// What follows the header.
+    pub(crate) argument: String,
+}
+
+/// The commands of a line, joined by semicolons; each header is completed by the path of the one before it.
+pub(crate) fn commands(line: &str) -> Vec<Command> {
+    let mut path = String::new();
+    let mut found = Vec::new();
+    for part in line.split(';').map(str::trim).filter(|p| !p.is_empty()) {
+        let (head, argument) = part.split_once(char::is_whitespace).unwrap_or((part, ""));
+        let (head, query) = head.strip_suffix('?').map_or((head, false), |h| (h, true));
+        let header = if head.starts_with('*') {
+            head.to_string()
+        } else if let Some(root) = head.strip_prefix(':') {
+            root.to_string()
+        } else if path.is_empty() {
+            head.to_string()
+        } else {
+            format!("{path}:{head}")
+        };
+        if !header.starts_with('*') {
+            path = header.rsplit_once(':').map_or(String::new(), |(p, _)| p.to_string());
+        }
+        found.push(Command { header, query, argument: argument.trim().to_string() });
+    }
+    found
+}
+
+/// Whether a header is the one of a pattern: `[SENSe]:POWer[:DC]:RANGe[:UPPer]`. Nodes in brackets may be missing, each
+/// node is given in its short (capital letters) or long form, in any letter case, with the suffix 1 or 0 or none.
+pub(crate) fn is(header: &str, pattern: &str) -> bool {
+    let nodes: Vec<&str> = header.split(':').collect();
+    let pattern = pattern.replace('[', ":[").replace("[:", "[");
+    let wanted: Vec<(&str, bool)> = pattern
+        .split(':')
+        .filter(|p| !p.is_empty())
+        .map(|p| (p.trim_matches(['[', ']']), p.starts_with('[')))
+        .collect();
+    fits(&nodes, &wanted)
+}
+
+fn fits(nodes: &[&str], wanted: &[(&str, bool)]) -> bool {
+    let Some(((node, optional), rest)) = wanted.split_first() else { return nodes.is_empty() };
+    let here = nodes.split_first().is_some_and(|(first, others)| node_is(first, node) && fits(others, rest));
+    here || (*optional && fits(nodes, rest))
+}
+
+fn node_is(given: &str, wanted: &str) -> bool {
+    let bare = given.trim_end_matches(|c: char| c.is_ascii_digit());
+    let suffix = &given[bare.len()..];
+    if !matches!(suffix, "" | "0" | "1") {
+        return false;
+    }
+    let short: String = wanted.chars().filter(|c| !c.is_ascii_lowercase()).collect();
+    bare.eq_ignore_ascii_case(wanted) || bare.eq_ignore_ascii_case(&short)
+}
+
+/// A number with an optional unit, blank allowed between: the number and the unit in capitals.
+pub(crate) fn number(text: &str) -> Option<(f64, String)> {
+    let text = text.trim();
+    let end =
+        (1..=text.len()).rev().filter(|i| text.is_char_boundary(*i)).find(|i| text[..*i].parse::<f64>().is_ok())?;
+    let value: f64 = text[..end].parse().ok()?;
+    let unit = text[end..].trim().to_ascii_uppercase();
+    (value.is_finite() && unit.chars().all(|c| c.is_ascii_alphabetic())).then_some((value, unit))
+}
+
+/// A switch: 0, 1, OFF, ON.
+pub(crate) fn switch(text: &str) -> Option<bool> {
+    match text.to_ascii_uppercase().as_str() {
+        "0" | "OFF" => Some(false),
+        "1" | "ON" => Some(true),
+        _ => None,
+    }
+}
+
+/// A number as `8.123456E-03`: `digits` decimals and an exponent of at least `width` digits; `plus` signs both.
+pub(crate) fn exponent(value: f64, digits: usize, width: usize, plus: bool) -> String {
+    let text = format!("{value:.digits$E}");
+    let (mantissa, power) = text.split_once('E').unwrap_or((&text, "0"));
+    let power: i32 = power.parse().unwrap_or(0);
+    let sign = if plus && value >= 0.0 { "+" } else { "" };
+    format!("{sign}{mantissa}E{}{:0width$}", if power < 0 { '-' } else { '+' }, power.abs())
+}
+
+/// Errors kept for `SYST:ERR?`; the eleventh is lost, as on the device.
+const QUEUE_MAX: usize = 10;
+
+/// Error queue and event register.
+#[derive(Debug, Default)]
+pub(crate) struct Errors {
+    queue: VecDeque<(i32, &'static str)>,
+    esr: u8,
+}
+
+impl Errors {
+    /// Queues an error and sets its bit of the event register (5 command, 4 execution, 2 query).
+    pub(crate) fn raise(&mut self, code: i32, text: &'static str) {
+        self.esr |= match -code / 100 {
+            1 => 1 << 5,
+            4 => 1 << 2,
+            _ => 1 << 4,
+        };
+        if self.queue.len() < QUEUE_MAX {
+            self.queue.push_back((code, text));
+        }
+    }
+
+    pub(crate) fn next(&mut self) -> Option<(i32, &'static str)> {
+        self.queue.pop_front()
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Reads and clears the event register.
+    pub(crate) fn events(&mut self) -> u8 {
+        std::mem::take(&mut self.esr)
+    }
+
+    pub(crate) fn clear(&mut self) {
+        *self = Errors::default();
+    }
+
+    /// The status byte: error queue, event summary.
+    pub(crate) fn status(&self) -> u8 {
+        u8::from(!self.queue.is_empty()) << 2 | u8::from(self.esr != 0) << 5
+    }
+}
+
+pub(crate) const UNDEFINED: (i32, &str) = (-113, "Undefined header");
+pub(crate) const MISSING: (i32, &str) = (-109, "Missing parameter");
+pub(crate) const NOT_ALLOWED: (i32, &str) = (-108, "Parameter not allowed");
+pub(crate) const DATA_TYPE: (i32, &str) = (-104, "Data type error");
+pub(crate) const OUT_OF_RANGE: (i32, &str) = (-222, "Data out of range");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_are_taken_in_long_and_short_form_with_nodes_left_out() {
+        let range = "[SENSe]:POWer[:DC]:RANGe[:UPPer]";
+        for good in ["SENS:POW:RANG", "sense:power:dc:range:upper", "POW:RANG", "Sens1:Pow:Dc:Rang"] {
+            assert!(is(good, range), "{good}");
+        }
+        for bad in ["SENS:POW", "SENSE:POWE:RANG", "SENS2:POW:RANG", "SENS:POW:RANG:AUTO", ""] {
+            assert!(!is(bad, range), "{bad}");
+        }
+    }
+
+    #[test]
+    fn joined_commands_stay_in_their_subtree() {
+        let found = commands("SENS:POW:UNIT W;RANG 1e-3;:SENS:AVER 3; *IDN?");
+        let headers: Vec<&str> = found.iter().map(|c| c.header.as_str()).collect();
+        assert_eq!(headers, ["SENS:POW:UNIT", "SENS:POW:RANG", "SENS:AVER", "*IDN"]);
+        assert!(found[3].query && found[1].argument == "1e-3");
+    }
+
+    #[test]
+    fn numbers_come_with_and_without_units_and_blanks() {
+        assert_eq!(number("1550NM"), Some((1550.0, "NM".into())));
+        assert_eq!(number("2.000000 mW"), Some((2.0, "MW".into())));
+        assert_eq!(number("-3e0"), Some((-3.0, String::new())));
+        for bad in ["", "W", "1 2", "inf", "--3"] {
+            assert_eq!(number(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn exponents_are_written_as_the_makers_write_them() {
+        assert_eq!(exponent(8.123_456e-3, 6, 2, false), "8.123456E-03");
+        assert_eq!(exponent(1.55e-6, 8, 3, true), "+1.55000000E-006");
+        assert_eq!(exponent(0.0, 6, 2, false), "0.000000E+00");
+        assert_eq!(exponent(-1e-12, 6, 2, true), "-1.000000E-12");
+    }
+}

@@ -1,0 +1,264 @@
+//! The line between a client and a device: byte times, line settings, and the faults of wires. One task a port.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+
+use crate::devices::Device;
+use crate::faults::FaultKind;
+use crate::noise::Stream;
+use crate::uart::{LineSettings, received};
+use crate::world::World;
+
+/// A device with its name, shared between clients that come and go.
+pub(crate) type Shared = Rc<RefCell<Box<dyn Device>>>;
+
+/// How a line behaves.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LinePlan {
+    /// Settings of the device.
+    pub(crate) device: LineSettings,
+    /// Settings of the client, where they are known.
+    pub(crate) client: Option<LineSettings>,
+    /// Whether bytes take their time.
+    pub(crate) timed: bool,
+}
+
+/// Why a line ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LineEnd {
+    /// The client went away.
+    Client,
+    /// The fault took the port.
+    Gone,
+}
+
+/// Most that is read at once, bytes.
+const CHUNK: usize = 4096;
+/// Pause between the pieces of a split reply, seconds.
+const SPLIT_S: f64 = 0.020;
+/// Delay of a late reply, seconds.
+const LATE_S: f64 = 2.0;
+/// On a real clock, what is due within this is done now: waits below its grain cannot be slept.
+const GRAIN_S: f64 = 0.001;
+/// While no byte comes, faults that act by themselves are looked for this often, seconds.
+const LOOK_S: f64 = 0.050;
+
+/// Bytes on their way, each lot with the time it is there.
+type Way = VecDeque<(f64, Vec<u8>)>;
+
+pub(crate) struct Wire {
+    world: World,
+    name: String,
+    device: Shared,
+    plan: LinePlan,
+    to_device: Way,
+    to_client: Way,
+    rx_free_s: f64,
+    tx_free_s: f64,
+    noise: Stream,
+    /// One-time faults that have struck, and how often replies were counted.
+    struck: Vec<FaultKind>,
+    restarted: bool,
+    replies: u64,
+}
+
+impl Wire {
+    pub(crate) fn new(world: World, name: &str, device: Shared, plan: LinePlan) -> Wire {
+        let noise = Stream::new(world.inner.borrow().seed, &format!("line {name}"));
+        Wire {
+            world,
+            name: name.to_string(),
+            device,
+            plan,
+            to_device: Way::new(),
+            to_client: Way::new(),
+            rx_free_s: 0.0,
+            tx_free_s: 0.0,
+            noise,
+            struck: Vec::new(),
+            restarted: false,
+            replies: 0,
+        }
+    }
+
+    /// The client's line settings as they are now, where they can be seen.
+    pub(crate) fn set_client(&mut self, client: Option<LineSettings>) {
+        self.plan.client = client;
+    }
+
+    /// Carries bytes until the client goes away or the fault takes the port. `look` gives the client's line settings
+    /// before each lot of bytes, where they can be seen.
+    pub(crate) async fn carry<S>(&mut self, stream: &mut S, mut look: impl FnMut() -> Option<LineSettings>) -> LineEnd
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let mut buffer = vec![0u8; CHUNK];
+        loop {
+            let now = self.world.now_s();
+            if self.faulty(FaultKind::PortGone, now) {
+                return LineEnd::Gone;
+            }
+            self.device_faults(now);
+            if let Err(end) = self.due(stream, now).await {
+                return end;
+            }
+            let next = self.next(now);
+            let clock = self.world.clock.clone();
+            tokio::select! {
+                biased;
+                read = stream.read(&mut buffer) => match read {
+                    Ok(0) | Err(_) => return LineEnd::Client,
+                    Ok(n) => {
+                        if let Some(client) = look() {
+                            self.set_client(Some(client));
+                        }
+                        self.arrive(&buffer[..n]);
+                    }
+                },
+                () = clock.sleep_until(next) => {}
+            }
+        }
+    }
+
+    fn faulty(&self, kind: FaultKind, now_s: f64) -> bool {
+        self.world.faulty(kind, &self.name, now_s)
+    }
+
+    /// Bytes of the client begin their way to the device.
+    fn arrive(&mut self, bytes: &[u8]) {
+        let now = self.world.now_s();
+        let bytes = match self.plan.client {
+            Some(client) => received(bytes, client, self.plan.device),
+            None => bytes.to_vec(),
+        };
+        let takes = if self.plan.timed { self.byte_s() * count(bytes.len()) } else { 0.0 };
+        self.rx_free_s = self.rx_free_s.max(now) + takes;
+        self.to_device.push_back((self.rx_free_s, bytes));
+    }
+
+    fn byte_s(&self) -> f64 {
+        self.plan.client.unwrap_or(self.plan.device).byte_s()
+    }
+
+    /// Faults that change the device itself.
+    fn device_faults(&mut self, now_s: f64) {
+        let refuse = self.faulty(FaultKind::ErrorReply, now_s);
+        self.device.borrow_mut().refuse(refuse);
+        if !self.restarted && self.faulty(FaultKind::Restart, now_s) {
+            self.restarted = true;
+            self.device.borrow_mut().restart(now_s);
+        }
+    }
+
+    /// Does everything that is due: bytes reach the device, replies are ready, bytes reach the client.
+    async fn due<S: AsyncWrite + Unpin>(&mut self, stream: &mut S, now_s: f64) -> Result<(), LineEnd> {
+        let until = now_s + if self.world.clock.is_virtual() { 1e-9 } else { GRAIN_S };
+        while let Some((_, bytes)) = self.to_device.pop_front_if(|(at, _)| *at <= until) {
+            if !self.faulty(FaultKind::Silent, now_s) {
+                self.device.borrow_mut().receive(now_s, &bytes);
+            }
+        }
+        loop {
+            let reply = self.device.borrow_mut().reply(until);
+            let Some(reply) = reply else { break };
+            self.send(now_s, reply);
+        }
+        while let Some((_, bytes)) = self.to_client.pop_front_if(|(at, _)| *at <= until) {
+            stream.write_all(&bytes).await.map_err(|_| LineEnd::Client)?;
+        }
+        Ok(())
+    }
+
+    /// A reply begins its way to the client, through the faults of the wire.
+    fn send(&mut self, now_s: f64, reply: Vec<u8>) {
+        if self.faulty(FaultKind::Silent, now_s) {
+            return;
+        }
+        self.replies += 1;
+        let mut pieces: Vec<(f64, Vec<u8>)> = vec![(0.0, reply)];
+        self.wire_faults(now_s, &mut pieces);
+        let timed = self.plan.timed;
+        let byte_s = self.plan.device.byte_s();
+        for (delay, bytes) in pieces {
+            let bytes = match self.plan.client {
+                Some(client) => received(&bytes, self.plan.device, client),
+                None => bytes,
+            };
+            let takes = if timed { byte_s * count(bytes.len()) } else { 0.0 };
+            let begin = if delay >= LATE_S { now_s + delay } else { self.tx_free_s.max(now_s) + delay };
+            if delay < LATE_S {
+                self.tx_free_s = begin + takes;
+            }
+            let at = begin + takes;
+            let place = self.to_client.partition_point(|(t, _)| *t <= at);
+            self.to_client.insert(place, (at, bytes));
+        }
+    }
+
+    fn wire_faults(&mut self, now_s: f64, pieces: &mut Vec<(f64, Vec<u8>)>) {
+        let draw = self.noise.bits(self.replies);
+        let Some((_, reply)) = pieces.first_mut() else { return };
+        let at = usize::try_from(draw % count_u64(reply.len()).max(1)).unwrap_or(0);
+        if self.faulty(FaultKind::HalfReply, now_s) {
+            reply.truncate(reply.len() / 2);
+        }
+        if self.strikes(FaultKind::DropByte, now_s) && at < reply.len() {
+            reply.remove(at);
+        }
+        if self.strikes(FaultKind::FlipByte, now_s)
+            && let Some(byte) = reply.get_mut(at)
+        {
+            *byte ^= 1 << (draw >> 32 & 7);
+        }
+        if self.strikes(FaultKind::ExtraBytes, now_s) {
+            reply.splice(0..0, *b"?!\xff0\n");
+        }
+        if self.strikes(FaultKind::DuplicateReply, now_s) {
+            let again = reply.clone();
+            reply.extend(again);
+        }
+        if self.strikes(FaultKind::LateReply, now_s) {
+            pieces[0].0 = LATE_S;
+        } else if self.strikes(FaultKind::SplitReply, now_s) {
+            let whole = std::mem::take(&mut pieces[0].1);
+            let third = whole.len().div_ceil(3).max(1);
+            *pieces = whole
+                .chunks(third)
+                .enumerate()
+                .map(|(i, c)| (if i == 0 { 0.0 } else { SPLIT_S }, c.to_vec()))
+                .collect();
+        }
+    }
+
+    /// Whether a fault that strikes once does so now.
+    fn strikes(&mut self, kind: FaultKind, now_s: f64) -> bool {
+        let now = !self.struck.contains(&kind) && self.faulty(kind, now_s);
+        if now {
+            self.struck.push(kind);
+        }
+        now
+    }
+
+    /// When something is due next.
+    fn next(&self, now_s: f64) -> Duration {
+        let device = self.device.borrow().due();
+        let ways = [self.to_device.front(), self.to_client.front()].into_iter().flatten().map(|(at, _)| *at);
+        let faults = !self.world.inner.borrow().faults.is_empty();
+        let idle = if faults { now_s + LOOK_S } else { now_s + 3600.0 };
+        let next = ways.chain(device).fold(idle, f64::min);
+        Duration::from_secs_f64(next.max(now_s))
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "lengths of messages")]
+fn count(n: usize) -> f64 {
+    n as f64
+}
+
+fn count_u64(n: usize) -> u64 {
+    u64::try_from(n).unwrap_or(u64::MAX)
+}

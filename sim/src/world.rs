@@ -1,0 +1,243 @@
+//! The world: stage, part, light and faults behind one handle. Devices ask it; the back door changes it.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use units::clock::Clock;
+use units::text::Faults;
+
+use crate::config::{self, InstrumentWiring, MeterPlan, Role, Simulation, Wiring};
+use crate::faults::{Fault, FaultKind};
+use crate::line::Shared;
+use crate::mechanics::AxisState;
+use crate::noise::Stream;
+use crate::part::Part;
+
+/// What the operator has connected to the signal meter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patch {
+    /// The fibre of the unit in the fixture.
+    Unit,
+    /// The reference patch cord, straight from the point of launch.
+    Reference,
+}
+
+/// A simulated world. Clones are handles to the same one.
+#[derive(Clone)]
+pub struct World {
+    pub(crate) inner: Rc<RefCell<Inner>>,
+    pub(crate) clock: Clock,
+    /// Devices by port; they outlive their clients.
+    pub(crate) devices: Rc<RefCell<BTreeMap<String, Shared>>>,
+}
+
+/// Everything that is so.
+pub(crate) struct Inner {
+    pub(crate) seed: u64,
+    pub(crate) defects: bool,
+    pub(crate) plan: Simulation,
+    pub(crate) wiring: Wiring,
+    pub(crate) axes: BTreeMap<String, AxisState>,
+    pub(crate) part: Part,
+    pub(crate) fresh: bool,
+    pub(crate) loaded_s: Option<f64>,
+    pub(crate) patch: Patch,
+    pub(crate) faults: Vec<Fault>,
+    pub(crate) source: SourceTruth,
+    pub(crate) overtravel_um: f64,
+    /// Steady light for a device that stands alone, in no world.
+    pub(crate) steady_w: Option<f64>,
+    drift: Stream,
+}
+
+/// The laser as it is.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct SourceTruth {
+    pub(crate) on_since_s: Option<f64>,
+    pub(crate) level_w: f64,
+    pub(crate) wavelength_um: f64,
+}
+
+impl World {
+    /// A world from the `[simulation]` section of a bench file's text.
+    ///
+    /// # Errors
+    /// All faults of the section; a missing one is a fault.
+    pub fn from_bench(text: &str, wiring: &Wiring, seed: u64, defects: bool, clock: Clock) -> Result<World, Faults> {
+        Ok(World::new(config::read(text)?, wiring.clone(), seed, defects, clock))
+    }
+
+    /// A world of one instrument in steady light of `watts` W.
+    pub fn alone(wiring: &Wiring, watts: f64, seed: u64, clock: Clock) -> World {
+        let world = World::new(Simulation::plain(), wiring.clone(), seed, false, clock);
+        world.inner.borrow_mut().steady_w = Some(watts);
+        world
+    }
+
+    pub(crate) fn new(plan: Simulation, wiring: Wiring, seed: u64, defects: bool, clock: Clock) -> World {
+        let axes = plan.axes.iter().map(|(name, axis)| {
+            let noise = Stream::new(seed, &format!("axis {name}"));
+            (name.clone(), AxisState::new(axis.model.clone(), noise, axis.start_um))
+        });
+        let part = Part::draw(seed, 1, &plan.parts, plan.preset.mode_um(), defects);
+        let inner = Inner {
+            seed,
+            defects,
+            axes: axes.collect(),
+            part,
+            fresh: true,
+            loaded_s: None,
+            patch: Patch::Unit,
+            faults: plan.faults.clone(),
+            source: SourceTruth { wavelength_um: 1.31, ..SourceTruth::default() },
+            overtravel_um: 0.0,
+            steady_w: None,
+            drift: Stream::new(seed, "laser"),
+            plan,
+            wiring,
+        };
+        World { inner: Rc::new(RefCell::new(inner)), clock, devices: Rc::default() }
+    }
+
+    pub(crate) fn now_s(&self) -> f64 {
+        self.clock.seconds()
+    }
+
+    /// Whether a fault of this kind is in force for a target at this time.
+    pub(crate) fn faulty(&self, kind: FaultKind, target: &str, now_s: f64) -> bool {
+        self.inner.borrow().faulty(kind, target, now_s)
+    }
+
+    /// An axis of the stage, by bench name.
+    pub(crate) fn axis<T>(&self, name: &str, now_s: f64, act: impl FnOnce(&mut AxisState, bool) -> T) -> Option<T> {
+        let mut inner = self.inner.borrow_mut();
+        let stuck = inner.faulty(FaultKind::AxisStuck, name, now_s);
+        let short = inner.faulty(FaultKind::ShortMove, name, now_s);
+        let axis = inner.axes.get_mut(name)?;
+        axis.hold(now_s, stuck);
+        Some(act(axis, short))
+    }
+
+    /// Mean power on a channel over a window that ends now, W, and without noise.
+    pub(crate) fn light(&self, role: &str, begin_s: f64, end_s: f64) -> f64 {
+        let mut inner = self.inner.borrow_mut();
+        if let Some(steady) = inner.steady_w {
+            return steady;
+        }
+        let moves =
+            role == "signal" && inner.axes.values().any(|a| a.moving(begin_s) || a.moving(end_s) || !a.settled(end_s));
+        let looks: u32 = if moves { WINDOW_LOOKS } else { 1 };
+        let mut sum = 0.0;
+        for k in 0..looks {
+            let t = begin_s + (end_s - begin_s) * (f64::from(k) + 0.5) / f64::from(looks);
+            sum += inner.power(role, t);
+        }
+        sum / f64::from(looks)
+    }
+
+    pub(crate) fn meter_plan(&self, name: &str) -> MeterPlan {
+        self.inner.borrow().plan.meters.get(name).copied().unwrap_or_default()
+    }
+
+    /// The instruments on a port.
+    pub(crate) fn instruments_on(&self, port: &str) -> Vec<InstrumentWiring> {
+        self.inner.borrow().wiring.instruments.iter().filter(|i| i.port == port).cloned().collect()
+    }
+}
+
+/// A window in which the stage moves is looked at this often: a dozen micrometres a millisecond are resolved to one.
+const WINDOW_LOOKS: u32 = 8;
+
+impl Inner {
+    /// Where the fibre's end is in the optical frame, um, and how far it was pressed into the part.
+    pub(crate) fn fibre_um(&self, now_s: f64) -> ([f64; 3], f64) {
+        let mut at = [0.0; 3];
+        for (name, axis) in &self.axes {
+            let Some(plan) = self.plan.axes.get(name) else { continue };
+            let travel = axis.load(now_s) - plan.zero_um;
+            for (a, d) in at.iter_mut().zip(plan.direction) {
+                *a += d * travel;
+            }
+        }
+        let pressed = (self.part.contact_um - at[2]).max(0.0);
+        at[2] = at[2].max(self.part.contact_um);
+        (at, pressed)
+    }
+
+    /// Power the laser gives at a time, W.
+    pub(crate) fn laser_w(&self, now_s: f64) -> f64 {
+        let Some(since) = self.source.on_since_s else { return 0.0 };
+        if now_s < since || self.faulty(FaultKind::SourceOff, SOURCE, now_s) || self.interlock_open(now_s) {
+            return 0.0;
+        }
+        let light = &self.plan.light;
+        let risen = if light.rise_s > 0.0 { 1.0 - (-(now_s - since) / light.rise_s).exp() } else { 1.0 };
+        // Three slow sines of the seed's own phases.
+        let wander: f64 = (0..3u32)
+            .map(|k| {
+                let period = 7.0 * f64::from(k + 1);
+                (std::f64::consts::TAU * (now_s / period + self.drift.uniform(u64::from(k)))).sin()
+            })
+            .sum();
+        self.source.level_w * risen * 10f64.powf(light.wander_db * wander / 17.0)
+    }
+
+    pub(crate) fn interlock_open(&self, now_s: f64) -> bool {
+        self.plan.light.interlock_open || self.faulty(FaultKind::InterlockOpen, SOURCE, now_s)
+    }
+
+    /// Power launched towards the unit, W.
+    pub(crate) fn launched_w(&self, now_s: f64) -> f64 {
+        let light = &self.plan.light;
+        self.laser_w(now_s) * 10f64.powf(-light.feed_loss_db / 10.0) * (1.0 - light.tap_split)
+    }
+
+    /// Power on a channel at a time, W.
+    fn power(&mut self, role: &str, now_s: f64) -> f64 {
+        let launched = self.launched_w(now_s);
+        let light = &self.plan.light;
+        let ambient = light.ambient.watts();
+        if role == "tap" {
+            return ambient + launched * light.tap_split / (1.0 - light.tap_split);
+        }
+        if self.patch == Patch::Reference {
+            return ambient + launched;
+        }
+        let stray = if launched > 0.0 { light.stray.watts() } else { 0.0 };
+        let (at, pressed) = self.fibre_um(now_s);
+        self.overtravel_um = self.overtravel_um.max(pressed);
+        let loss = self.part.loss_at(self.source.wavelength_um, at);
+        ambient + stray + launched * 10f64.powf(-loss / 10.0)
+    }
+
+    pub(crate) fn faulty(&self, kind: FaultKind, target: &str, now_s: f64) -> bool {
+        if self.faults.is_empty() {
+            return false;
+        }
+        let since = now_s - self.loaded_s.unwrap_or(0.0);
+        self.faults.iter().any(|f| {
+            let named = f.target.as_deref().map_or_else(|| self.by_default(kind, target), |t| t == target);
+            f.kind == kind && named && since >= f.at_s
+        })
+    }
+
+    /// Whether a fault that names no target means this one.
+    fn by_default(&self, kind: FaultKind, target: &str) -> bool {
+        let first =
+            |role: fn(&Role) -> bool| self.wiring.instruments.iter().find(|i| role(&i.role)).map(|i| i.name.as_str());
+        match kind {
+            FaultKind::InterlockOpen | FaultKind::SourceOff => target == SOURCE,
+            FaultKind::AxisStuck | FaultKind::ShortMove => target == "x",
+            FaultKind::MeterFrozen | FaultKind::MeterSaturated => first(sees_the_signal) == Some(target),
+            _ => first(|_| true) == Some(target),
+        }
+    }
+}
+
+fn sees_the_signal(role: &Role) -> bool {
+    matches!(role, Role::Meter { channels } if channels.iter().any(|(_, r)| r == "signal"))
+}
+
+/// Faults of the source know it by this name, whatever the bench calls it.
+pub(crate) const SOURCE: &str = "source";
