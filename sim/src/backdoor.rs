@@ -59,6 +59,18 @@ impl BackDoor {
         inner.part.clone()
     }
 
+    /// Puts the unit after the present one into the fixture.
+    pub fn next_unit(&self) -> Part {
+        self.world.inner.borrow_mut().fresh = false;
+        self.load_next_unit()
+    }
+
+    /// Times of faults count from now.
+    pub fn begin(&self) {
+        let now = self.world.now_s();
+        self.world.inner.borrow_mut().loaded_s.get_or_insert(now);
+    }
+
     /// Puts a unit of one's own making into the fixture.
     pub fn load(&self, part: Part) {
         let mut inner = self.world.inner.borrow_mut();

@@ -64,8 +64,12 @@ mod tests {
         let header: Vec<&str> = rows.next().unwrap().split(',').collect();
         let mut checked = 0;
         for row in rows.filter(|r| !r.is_empty()) {
+            // Notes hold commas, numbers do not: columns are counted from the right.
             let cells: Vec<&str> = row.split(',').collect();
-            let cell = |name: &str| -> f64 { cells[header.iter().position(|h| *h == name).unwrap()].parse().unwrap() };
+            let cell = |name: &str| -> f64 {
+                let from_right = header.len() - header.iter().position(|h| *h == name).unwrap();
+                cells[cells.len() - from_right].parse().unwrap()
+            };
             let emitter = Mode { x_um: cell("w1x_um"), y_um: cell("w1y_um") };
             let receiver = Mode { x_um: cell("w2x_um"), y_um: cell("w2y_um") };
             let at = Misalignment {

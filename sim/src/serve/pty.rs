@@ -41,7 +41,12 @@ impl Pty {
         let flags = OFlag::from_bits_truncate(fcntl(&master, FcntlArg::F_GETFL)?);
         fcntl(&master, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
         drop(slave);
-        Ok(Pty { master: Rc::new(AsyncFd::register(master)?), slave: name })
+        #[expect(
+            deprecated,
+            reason = "its successor is unsafe for types that give away their descriptor; an OwnedFd does not"
+        )]
+        let master = AsyncFd::new(master)?;
+        Ok(Pty { master: Rc::new(master), slave: name })
     }
 
     pub(super) fn slave(&self) -> &Path {

@@ -1,13 +1,11 @@
 //! Bench files: the built-in ones by name or fixture class, others by path; read by station and sim alike.
 
+use firstlight::benches;
 use station::config::BenchConfig;
 use units::text::{self, Faults};
 
 use crate::failure::{FILES, Failure};
 use crate::paths;
-
-/// Built-in benches: name (also their fixture class) and text.
-const BUILT_IN: &[(&str, &str)] = &[("receptacle", include_str!("../benches/receptacle.toml"))];
 
 /// A bench file that station can read.
 #[derive(Debug, Clone)]
@@ -36,19 +34,21 @@ impl BenchFile {
     /// The built-in bench of a fixture class.
     pub(crate) fn of_class(fixture: &str) -> Result<BenchFile, Failure> {
         BenchFile::load(fixture).map_err(|_| {
-            let names: Vec<&str> = BUILT_IN.iter().map(|(n, _)| *n).collect();
-            Failure::new(FILES, format!("there is no built-in bench for fixture \"{fixture}\""), format!("built-in benches: {}; or name a file: --sim=FILE", names.join(", ")))
+            let hint = format!("built-in benches: {}; or name a file: --sim=FILE", names());
+            Failure::new(FILES, format!("there is no built-in bench for fixture \"{fixture}\""), hint)
         })
     }
 }
 
 fn built_in(name: &str) -> Result<&'static str, Failure> {
-    let found = BUILT_IN.iter().find(|(n, _)| *n == name).map(|(_, text)| *text);
-    found.ok_or_else(|| {
-        let names: Vec<&str> = BUILT_IN.iter().map(|(n, _)| *n).collect();
-        let hint = format!("built-in benches: {}; a path contains / or ends in .toml", names.join(", "));
+    benches::named(name).ok_or_else(|| {
+        let hint = format!("built-in benches: {}; a path contains / or ends in .toml", names());
         Failure::new(FILES, format!("there is no bench \"{name}\""), hint)
     })
+}
+
+fn names() -> String {
+    benches::BUILT_IN.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
 }
 
 /// Station's faults and, where there is a `[simulation]` section, sim's.

@@ -7,7 +7,6 @@ mod lines;
 mod paths;
 mod runner;
 mod signals;
-mod wiring;
 
 use std::process::ExitCode;
 

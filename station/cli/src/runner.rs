@@ -16,7 +16,7 @@ use units::clock::Clock;
 
 use crate::bench_file::BenchFile;
 use crate::failure::{Failure, STATION, UNIT_FAILED};
-use crate::wiring::{WorldPorts, wiring};
+use firstlight::wiring::{WorldPorts, wiring};
 
 /// A world to run in.
 #[derive(Debug, Clone)]

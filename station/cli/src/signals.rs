@@ -8,16 +8,27 @@ use crate::failure::Failure;
 
 /// A stop that is asked for by SIGINT and SIGTERM. The first signal counts; later ones only say that it is under way.
 pub(crate) fn listen() -> Result<(StopSender, Stop), Failure> {
+    listen_saying("stopping: making the bench safe", "already making the bench safe")
+}
+
+/// As [`listen`], for a command that moves nothing.
+pub(crate) fn listen_quietly() -> Result<(StopSender, Stop), Failure> {
+    listen_saying("", "")
+}
+
+fn listen_saying(at_first: &'static str, then: &'static str) -> Result<(StopSender, Stop), Failure> {
     let mut signals = Signals::new([SIGINT, SIGTERM])
         .map_err(|e| Failure::station(format!("cannot listen to signals: {e}"), "check the process limits"))?;
     let (sender, receiver) = stop();
     let to = sender.clone();
     std::thread::spawn(move || {
-        let mut first = true;
+        let mut text = at_first;
         for signal in &mut signals {
             to.stop(if signal == SIGTERM { StopReason::Terminate } else { StopReason::Interrupt });
-            eprintln!("{}", if first { "stopping: making the bench safe" } else { "already making the bench safe" });
-            first = false;
+            if !text.is_empty() {
+                eprintln!("{text}");
+            }
+            text = then;
         }
     });
     Ok((sender, receiver))

@@ -7,8 +7,9 @@ use station::bench::Ports;
 use station::config::{BenchConfig, Instrument, Role};
 
 /// What is connected to what, without signs, scales and frames: those are the bench file's opinion, not the world's.
-pub(crate) fn wiring(config: &BenchConfig) -> Wiring {
-    let ports = config.ports.iter().map(|(name, address)| PortWiring { name: name.clone(), link: link(address) }).collect();
+pub fn wiring(config: &BenchConfig) -> Wiring {
+    let ports =
+        config.ports.iter().map(|(name, address)| PortWiring { name: name.clone(), link: link(address) }).collect();
     let mut instruments = Vec::new();
     for (name, controller) in &config.controllers {
         let axes = config.axes.iter().filter(|a| a.controller == *name);
@@ -25,7 +26,13 @@ pub(crate) fn wiring(config: &BenchConfig) -> Wiring {
 }
 
 fn instrument(i: &Instrument, role: sim::Role) -> InstrumentWiring {
-    InstrumentWiring { name: i.name.clone(), kind: i.driver.clone(), port: i.port.clone(), model: i.expected.model.clone(), role }
+    InstrumentWiring {
+        name: i.name.clone(),
+        kind: i.driver.clone(),
+        port: i.port.clone(),
+        model: i.expected.model.clone(),
+        role,
+    }
 }
 
 fn role(role: Role) -> &'static str {
@@ -58,9 +65,9 @@ fn line(address: &Address) -> LineSettings {
 }
 
 /// Ports that are pipes into a simulated world in this process.
-pub(crate) struct WorldPorts {
+pub struct WorldPorts {
     /// The world.
-    pub(crate) world: World,
+    pub world: World,
 }
 
 #[async_trait(?Send)]

@@ -13,7 +13,7 @@ use units::clock::{Clock, real_runtime};
 use crate::bench_file::BenchFile;
 use crate::failure::{Failure, STORAGE};
 use crate::paths;
-use crate::wiring::{WorldPorts, wiring};
+use firstlight::wiring::{WorldPorts, wiring};
 
 /// Arguments of `bench`.
 #[derive(Debug, ClapArgs)]

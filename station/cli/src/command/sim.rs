@@ -1,0 +1,240 @@
+//! `firstlight sim`: serve a simulated bench, or a single simulated instrument.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, Write as _};
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Subcommand};
+use firstlight::wiring::wiring;
+use serde_json::json;
+use sim::{BackDoor, Link, Patch, PortWiring, ServeOptions, Server, Wiring, World};
+use station::sequence::Stop;
+use tokio::sync::mpsc;
+use tokio::task::LocalSet;
+use units::Power;
+use units::clock::{Clock, real_runtime};
+
+use crate::bench_file::BenchFile;
+use crate::command::run::fault;
+use crate::failure::{FILES, Failure};
+use crate::runner::drawn_seed;
+use crate::signals;
+
+const EXAMPLES: &str = "Examples:
+  firstlight sim receptacle                                    the built-in bench, on pseudo-terminals
+  firstlight sim ./bench.toml --seed 7 --line-timing           a bench file, with the byte times of its lines
+  firstlight sim --device pi-gcs2,axes=3 --tcp 127.0.0.1:50000
+  firstlight sim --device thorlabs-pm,model=PM103 --pty /tmp/pm --power-dbm -12
+
+While a bench is served, a line on stdin acts as the operator: `next` puts the next unit into the fixture, `reference`
+connects the reference patch cord to the signal meter, `unit` connects the unit again.";
+
+/// Arguments of `sim`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    action: Option<Action>,
+    #[command(flatten)]
+    serve: Serve,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// List the kinds of simulated instruments and their options.
+    Devices {
+        /// One JSON document on stdout.
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the faults a simulated bench can be given.
+    Faults,
+}
+
+#[derive(Debug, ClapArgs)]
+struct Serve {
+    /// Bench to serve: a built-in name, or a path (contains / or ends in .toml).
+    #[arg(required_unless_present = "device", conflicts_with = "device")]
+    bench: Option<String>,
+    /// Serve one instrument alone: KIND[,key=value...].
+    #[arg(long, value_name = "KIND[,key=value...]")]
+    device: Option<String>,
+    /// Link of its pseudo-terminal.
+    #[arg(long, value_name = "LINK", requires = "device", conflicts_with = "tcp")]
+    pty: Option<PathBuf>,
+    /// Its address.
+    #[arg(long, value_name = "HOST:PORT", requires = "device")]
+    tcp: Option<String>,
+    /// The steady light it stands in, dBm.
+    #[arg(long, value_name = "P", requires = "device", allow_negative_numbers = true, default_value_t = -10.0)]
+    power_dbm: f64,
+    /// Seed of the world; drawn and printed on stderr where not given.
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
+    /// How many times as fast as real time the world runs.
+    #[arg(long, value_name = "X", default_value_t = 1.0)]
+    scale: f64,
+    /// A fault, at a time after the start (see `firstlight sim faults`); may be given several times.
+    #[arg(long, value_name = "F[@s]")]
+    fault: Vec<String>,
+    /// Draw bad units among the good.
+    #[arg(long)]
+    defects: bool,
+    /// Folder for the links of pseudo-terminals, in place of the paths of the bench file.
+    #[arg(long, value_name = "DIR")]
+    link_dir: Option<PathBuf>,
+    /// Bytes take the time of their line.
+    #[arg(long)]
+    line_timing: bool,
+    /// A client with other line settings than the device's gets garbled bytes.
+    #[arg(long)]
+    strict_line: bool,
+}
+
+pub(crate) fn main(args: Args) -> Result<u8, Failure> {
+    match args.action {
+        Some(Action::Devices { json }) => devices(json),
+        Some(Action::Faults) => {
+            for info in sim::faults() {
+                println!("{:<18} {:<10} {}", info.name, format!("{:?}", info.target).to_lowercase(), info.description);
+            }
+        }
+        None => serve(&args.serve)?,
+    }
+    Ok(0)
+}
+
+fn devices(as_json: bool) {
+    if as_json {
+        let kinds: Vec<_> = sim::device_kinds()
+            .iter()
+            .map(|k| {
+                let options: BTreeMap<&str, &str> = k.options.iter().copied().collect();
+                json!({ "kind": k.kind, "description": k.description, "options": options })
+            })
+            .collect();
+        println!("{}", json!(kinds));
+        return;
+    }
+    for kind in sim::device_kinds() {
+        println!("{:<18} {}", kind.kind, kind.description);
+        for (name, values) in kind.options {
+            println!("{:<18}   {name}: {values}", "");
+        }
+    }
+}
+
+fn serve(args: &Serve) -> Result<(), Failure> {
+    if !(args.scale > 0.0 && args.scale.is_finite()) {
+        return Err(Failure::usage(format!("--scale {}: no factor above 0", args.scale), "1 is real time"));
+    }
+    let faults = args.fault.iter().map(|f| fault(f)).collect::<Result<Vec<_>, _>>()?;
+    let seed = args.seed.unwrap_or_else(drawn_seed);
+    if args.seed.is_none() {
+        eprintln!("seed {seed}");
+    }
+    let (_sender, stop) = signals::listen_quietly()?;
+    let runtime = real_runtime();
+    let runtime = runtime.map_err(|e| Failure::station(format!("no runtime: {e}"), "check the process limits"))?;
+    LocalSet::new().block_on(&runtime, async {
+        let clock = Clock::scaled(args.scale);
+        let (world, wiring) = world(args, seed, clock)?;
+        world.backdoor().begin();
+        for fault in faults {
+            world.backdoor().inject(fault);
+        }
+        let options = ServeOptions {
+            link_dir: args.link_dir.clone(),
+            line_timing: args.line_timing,
+            strict_line: args.strict_line,
+        };
+        let server = Server::start(&world, &wiring, &options).await;
+        let server = server.map_err(|e| Failure::station(e.to_string(), "another simulator may be serving this bench"))?;
+        for served in server.served() {
+            println!("{} {} {}", served.port, served.kind, served.address);
+        }
+        println!("ready");
+        // Whoever waits for `ready` reads a pipe; if nobody reads, the simulator serves all the same.
+        let _ = std::io::stdout().flush();
+        operate(&world.backdoor(), stop).await;
+        server.shutdown();
+        Ok(())
+    })
+}
+
+fn world(args: &Serve, seed: u64, clock: Clock) -> Result<(World, Wiring), Failure> {
+    if let Some(device) = &args.device {
+        let wiring = alone(args, device)?;
+        let watts = Power::from_dbm(args.power_dbm).watts();
+        return Ok((World::alone(&wiring, watts, seed, clock), wiring));
+    }
+    let name = args.bench.as_deref().unwrap_or_default();
+    let bench = BenchFile::load(name)?;
+    if !bench.config.has_simulation {
+        return Err(Failure::new(FILES, format!("{}: no [simulation] section", bench.label), "add one"));
+    }
+    let wiring = wiring(&bench.config);
+    let world = World::from_bench(&bench.text, &wiring, seed, args.defects, clock);
+    Ok((world.map_err(|f| Failure::faults(&bench.label, &f))?, wiring))
+}
+
+/// The wiring of a device that stands alone.
+fn alone(args: &Serve, device: &str) -> Result<Wiring, Failure> {
+    let mut words = device.split(',');
+    let kind = words.next().unwrap_or_default();
+    let mut options = BTreeMap::new();
+    for word in words {
+        let (key, value) = word
+            .split_once('=')
+            .ok_or_else(|| Failure::usage(format!("--device: \"{word}\" is no key=value"), "see `firstlight sim devices`"))?;
+        options.insert(key.to_string(), value.to_string());
+    }
+    let instrument = sim::standalone(kind, &options);
+    let instrument = instrument.map_err(|e| Failure::usage(e.to_string(), "see `firstlight sim devices`"))?;
+    let link = match (&args.pty, &args.tcp) {
+        (Some(path), _) => {
+            let settings = sim::LineSettings { baud: 115_200, parity: sim::Parity::None };
+            Link::Serial { path: path.clone(), settings }
+        }
+        (None, Some(address)) => Link::Tcp { address: address.clone() },
+        (None, None) => return Err(Failure::usage("--device needs --pty LINK or --tcp HOST:PORT", "say where to serve it")),
+    };
+    let port = PortWiring { name: instrument.port.clone(), link };
+    Ok(Wiring { ports: vec![port], instruments: vec![instrument] })
+}
+
+/// Does what is typed on stdin until a signal comes; the end of stdin ends nothing.
+async fn operate(door: &BackDoor, mut stop: Stop) {
+    let (sender, mut lines) = mpsc::unbounded_channel::<String>();
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    let mut open = true;
+    loop {
+        tokio::select! {
+            biased;
+            _ = stop.requested() => return,
+            line = lines.recv(), if open => match line {
+                Some(line) => operator(door, line.trim()),
+                None => open = false,
+            },
+        }
+    }
+}
+
+fn operator(door: &BackDoor, line: &str) {
+    match line {
+        "" => {}
+        "next" => {
+            let part = door.next_unit();
+            eprintln!("unit {} is in the fixture", part.number);
+        }
+        "reference" => door.patch(Patch::Reference),
+        "unit" => door.patch(Patch::Unit),
+        other => eprintln!("\"{other}\" is not known: next, reference, unit"),
+    }
+}
