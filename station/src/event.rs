@@ -21,6 +21,9 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// All of them.
+    pub const ALL: [Outcome; 4] = [Outcome::Pass, Outcome::Fail, Outcome::Error, Outcome::Aborted];
+
     /// The word used in files and on screen.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -47,6 +50,9 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// All of them.
+    pub const ALL: [Cause; 4] = [Cause::Part, Cause::Station, Cause::Operator, Cause::Recipe];
+
     /// The word used in files and on screen.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -147,6 +153,9 @@ pub enum LaunchedOrigin {
 }
 
 impl LaunchedOrigin {
+    /// All of them.
+    pub const ALL: [LaunchedOrigin; 3] = [LaunchedOrigin::Tap, LaunchedOrigin::Reference, LaunchedOrigin::Unit];
+
     /// The word used in files and on screen.
     pub fn as_str(self) -> &'static str {
         match self {

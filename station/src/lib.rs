@@ -6,5 +6,8 @@
 pub mod bench;
 pub mod config;
 pub mod event;
+pub mod report;
 pub mod search;
 pub mod sequence;
+pub mod store;
+pub mod yields;
