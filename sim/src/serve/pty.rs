@@ -1,20 +1,21 @@
 //! The master side of a pseudo-terminal as an async stream. The slave is set raw before its name is handed out, and is
 //! not held open: clients that look for other users of a port find none.
 
+use std::ffi::OsString;
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::pty::{OpenptyResult, openpty};
-use nix::sys::termios::{self, BaudRate, ControlFlags, SetArg};
-use nix::unistd;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{ControlModes, OptionalActions, tcgetattr, tcsetattr};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -24,29 +25,29 @@ use crate::uart::{LineSettings, Parity};
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 pub(super) struct Pty {
-    master: Rc<AsyncFd<OwnedFd>>,
+    master: Rc<OwnedFd>,
+    events: AsyncFd<Rc<OwnedFd>>,
     slave: PathBuf,
 }
 
 /// A look at the client's line settings.
-pub(super) struct View(Rc<AsyncFd<OwnedFd>>);
+pub(super) struct View(Rc<OwnedFd>);
 
 impl Pty {
     pub(super) fn open() -> io::Result<Pty> {
-        let OpenptyResult { master, slave } = openpty(None, None)?;
-        let mut settings = termios::tcgetattr(&slave)?;
-        termios::cfmakeraw(&mut settings);
-        termios::tcsetattr(&slave, SetArg::TCSANOW, &settings)?;
-        let name = unistd::ttyname(&slave)?;
-        let flags = OFlag::from_bits_truncate(fcntl(&master, FcntlArg::F_GETFL)?);
-        fcntl(&master, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
+        grantpt(&master)?;
+        unlockpt(&master)?;
+        let name = ptsname(&master, Vec::new())?;
+        let slave = rustix::fs::open(&name, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?;
+        let mut settings = tcgetattr(&slave)?;
+        settings.make_raw();
+        tcsetattr(&slave, OptionalActions::Now, &settings)?;
+        rustix::io::ioctl_fionbio(&master, true)?;
         drop(slave);
-        #[expect(
-            deprecated,
-            reason = "its successor is unsafe for types that give away their descriptor; an OwnedFd does not"
-        )]
-        let master = AsyncFd::new(master)?;
-        Ok(Pty { master: Rc::new(master), slave: name })
+        let name = PathBuf::from(OsString::from_vec(name.into_bytes()));
+        let master = Rc::new(master);
+        Ok(Pty { events: register(&master)?, master, slave: name })
     }
 
     pub(super) fn slave(&self) -> &Path {
@@ -60,10 +61,9 @@ impl Pty {
     /// Waits until a client has the slave open.
     pub(super) async fn client(&self) {
         loop {
-            let mut looked = [PollFd::new(self.master.get_ref().as_fd(), PollFlags::POLLIN)];
-            let there = poll(&mut looked, PollTimeout::ZERO).is_ok();
-            let hung_up = looked[0].revents().is_some_and(|r| r.contains(PollFlags::POLLHUP));
-            if there && !hung_up {
+            let mut looked = [PollFd::new(&self.master, PollFlags::IN)];
+            let there = poll(&mut looked, Some(&Timespec::default())).is_ok();
+            if there && !looked[0].revents().contains(PollFlags::HUP) {
                 return;
             }
             tokio::time::sleep(LOOK_EVERY).await;
@@ -72,66 +72,78 @@ impl Pty {
 }
 
 impl View {
-    /// Baud rate and parity the client has set; `None` for a rate that is no number.
+    /// Baud rate and parity the client has set.
     pub(super) fn settings(&self) -> Option<LineSettings> {
-        let settings = termios::tcgetattr(self.0.get_ref()).ok()?;
-        let flags = settings.control_flags;
-        let parity = match (flags.contains(ControlFlags::PARENB), flags.contains(ControlFlags::PARODD)) {
+        let settings = tcgetattr(&self.0).ok()?;
+        let flags = settings.control_modes;
+        let parity = match (flags.contains(ControlModes::PARENB), flags.contains(ControlModes::PARODD)) {
             (false, _) => Parity::None,
             (true, false) => Parity::Even,
             (true, true) => Parity::Odd,
         };
-        Some(LineSettings { baud: rate(termios::cfgetospeed(&settings))?, parity })
+        Some(LineSettings { baud: settings.output_speed(), parity })
     }
 }
 
-fn rate(rate: BaudRate) -> Option<u32> {
-    Some(match rate {
-        BaudRate::B300 => 300,
-        BaudRate::B600 => 600,
-        BaudRate::B1200 => 1200,
-        BaudRate::B2400 => 2400,
-        BaudRate::B4800 => 4800,
-        BaudRate::B9600 => 9600,
-        BaudRate::B19200 => 19_200,
-        BaudRate::B38400 => 38_400,
-        BaudRate::B57600 => 57_600,
-        BaudRate::B115200 => 115_200,
-        BaudRate::B230400 => 230_400,
-        BaudRate::B460800 => 460_800,
-        BaudRate::B921600 => 921_600,
-        _ => return None,
-    })
+/// Registers for the events of the master, afresh.
+fn register(master: &Rc<OwnedFd>) -> io::Result<AsyncFd<Rc<OwnedFd>>> {
+    #[expect(deprecated, reason = "its successor is unsafe for types that give away their descriptor; this one does not")]
+    AsyncFd::new(master.clone())
+}
+
+impl Pty {
+    /// Does `io` when the master is ready. A hang-up stays "ready" for good in a registration, also when the next client has
+    /// opened the slave: what is ready twice and then would block is registered afresh.
+    fn poll_io<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        ready_for: impl Fn(&AsyncFd<Rc<OwnedFd>>, &mut Context<'_>) -> Poll<io::Result<Option<io::Result<T>>>>,
+    ) -> Poll<io::Result<T>> {
+        for _ in 0..2 {
+            if let Some(done) = ready!(ready_for(&self.events, cx))? {
+                return Poll::Ready(done);
+            }
+        }
+        self.events = register(&self.master)?;
+        match ready!(ready_for(&self.events, cx))? {
+            Some(done) => Poll::Ready(done),
+            // Ready a moment ago and no more; come again.
+            None => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+        }
+    }
 }
 
 impl AsyncRead for Pty {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        loop {
-            let mut guard = ready!(self.master.poll_read_ready(cx))?;
-            let room = buf.initialize_unfilled();
-            match guard.try_io(|fd| unistd::read(fd.get_ref(), room).map_err(io::Error::from)) {
-                Ok(Ok(n)) => {
-                    buf.advance(n);
-                    return Poll::Ready(Ok(()));
-                }
-                // Nobody has the slave open: the end of a client, not of the line.
-                Ok(Err(e)) if e.raw_os_error() == Some(Errno::EIO as i32) => return Poll::Ready(Ok(())),
-                Ok(Err(e)) => return Poll::Ready(Err(e)),
-                Err(_would_block) => {}
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let mut room = [0u8; 1024];
+        let most = room.len().min(buf.remaining());
+        let room = std::cell::RefCell::new(&mut room[..most]);
+        let read = self.poll_io(cx, |events, cx| {
+            let mut guard = ready!(events.poll_read_ready(cx))?;
+            let read = guard.try_io(|fd| rustix::io::read(fd.get_ref(), &mut **room.borrow_mut()).map_err(io::Error::from));
+            Poll::Ready(Ok(read.ok()))
+        });
+        match ready!(read) {
+            Ok(n) => {
+                buf.put_slice(&room.borrow()[..n]);
+                Poll::Ready(Ok(()))
             }
+            // Nobody has the slave open: the end of a client, not of the line.
+            Err(e) if e.raw_os_error() == Some(Errno::IO.raw_os_error()) => Poll::Ready(Ok(())),
+            Err(e) => Poll::Ready(Err(e)),
         }
     }
 }
 
 impl AsyncWrite for Pty {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        loop {
-            let mut guard = ready!(self.master.poll_write_ready(cx))?;
-            match guard.try_io(|fd| unistd::write(fd.get_ref(), data).map_err(io::Error::from)) {
-                Ok(written) => return Poll::Ready(written),
-                Err(_would_block) => {}
-            }
-        }
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_io(cx, |events, cx| {
+            let mut guard = ready!(events.poll_write_ready(cx))?;
+            Poll::Ready(Ok(guard.try_io(|fd| rustix::io::write(fd.get_ref(), data).map_err(io::Error::from)).ok()))
+        })
     }
 
     fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
