@@ -104,6 +104,8 @@ pub struct Line {
     half_written: bool,
     /// Identities asked for and not yet come.
     owed: u32,
+    /// More than one was owed since the line was last clean. Then their count proves nothing: one may have come twice.
+    several_owed: bool,
     lost: Option<String>,
     last_reply: Option<Duration>,
     recoveries: u64,
@@ -126,6 +128,7 @@ impl Line {
             unclean: true,
             half_written: false,
             owed: 0,
+            several_owed: false,
             lost: None,
             last_reply: None,
             recoveries: 0,
@@ -269,8 +272,7 @@ impl Line {
         if end == self.buffer.len()
             && let Some(value) = parse(without_line_end(&self.buffer))
         {
-            self.unclean = false;
-            self.owed = 0;
+            self.cleaned();
             return Ok(value);
         }
         let got = std::mem::take(&mut self.buffer);
@@ -349,6 +351,7 @@ impl Line {
         self.command.extend_from_slice(bytes);
         if bytes == self.protocol.identity_request {
             self.owed = self.owed.saturating_add(1);
+            self.several_owed |= self.owed > 1;
         }
         let mut written = 0;
         while written < bytes.len() {
@@ -411,8 +414,7 @@ impl Line {
             let found = clock.timeout(self.protocol.identity_limit, self.find_identity(&mut heard)).await;
             match found {
                 Ok(Ok(true)) if self.fall_quiet().await? => {
-                    self.unclean = false;
-                    self.owed = 0;
+                    self.cleaned();
                     self.recoveries += 1;
                     return Ok(());
                 }
@@ -476,8 +478,14 @@ impl Line {
         found
     }
 
-    /// Waits for the silence after an identity. While the identities of earlier attempts are still owed it must last
-    /// as long as one may take: what was asked between two of them would come after the first.
+    fn cleaned(&mut self) {
+        self.unclean = false;
+        self.owed = 0;
+        self.several_owed = false;
+    }
+
+    /// Waits for the silence after an identity. Where identities of earlier attempts may still come it must last as long
+    /// as one may take: what was asked between two of them would come after the first.
     async fn fall_quiet(&mut self) -> Result<bool, LineError> {
         let clock = self.clock.clone();
         let mut others = Vec::new();
@@ -485,7 +493,8 @@ impl Line {
             while let Some(end) = (self.protocol.framing)(&self.buffer) {
                 self.take_answer(end, &mut others);
             }
-            let silence = if self.owed == 0 { self.protocol.quiet } else { self.protocol.identity_limit };
+            let silence =
+                if self.owed == 0 && !self.several_owed { self.protocol.quiet } else { self.protocol.identity_limit };
             match clock.timeout(silence, self.read_some()).await {
                 Err(_) => return Ok(true),
                 Ok(Err(e)) => return Err(e),

@@ -28,7 +28,17 @@ pub fn runs(runs: &[Run]) -> String {
         return "no runs\n".to_string();
     }
     let mut text = String::new();
-    line!(text, "{:<36}  {:<20}  {:<16} {:<14} {:<10} {:<8} {:>9}", "run", "started (UTC)", "serial number", "recipe", "outcome", "cause", "duration");
+    line!(
+        text,
+        "{:<36}  {:<20}  {:<16} {:<14} {:<10} {:<8} {:>9}",
+        "run",
+        "started (UTC)",
+        "serial number",
+        "recipe",
+        "outcome",
+        "cause",
+        "duration"
+    );
     for run in runs {
         let duration = run.duration_s.map_or("-".to_string(), |d| format!("{d:.1} s"));
         let simulated = if run.simulated { "  simulated" } else { "" };
@@ -82,15 +92,30 @@ pub fn run(detail: &RunDetail, traces: &[Trace]) -> String {
         None => "bench in use, or left by a run cut off",
     };
     let cause = run.cause.map_or(String::new(), |c| format!(", cause: {}", c.as_str()));
-    line!(text, "outcome   {}{cause}; part {}; {safe}", outcome(run.outcome).to_uppercase(), run.phase.replace('_', " "));
+    line!(
+        text,
+        "outcome   {}{cause}; part {}; {safe}",
+        outcome(run.outcome).to_uppercase(),
+        run.phase.replace('_', " ")
+    );
     if let Some(message) = &run.message {
         line!(text, "          {}", message.replace('\n', "\n          "));
     }
     text.push_str("\nsteps\n");
     for s in &detail.steps {
         let took = s.ended_s.map_or("cut off".to_string(), |e| format!("{:.3} s", e - s.started_s));
-        let message = s.message.as_ref().map_or(String::new(), |m| m.replace('\n', "\n                                              "));
-        line!(text, "  {:>2}  {:>9.3} s  {:<14} {took:>10}  {:<8} {message}", s.step + 1, s.started_s, s.kind, s.outcome.map_or("-", Outcome::as_str));
+        let message = s
+            .message
+            .as_ref()
+            .map_or(String::new(), |m| m.replace('\n', "\n                                              "));
+        line!(
+            text,
+            "  {:>2}  {:>9.3} s  {:<14} {took:>10}  {:<8} {message}",
+            s.step + 1,
+            s.started_s,
+            s.kind,
+            s.outcome.map_or("-", Outcome::as_str)
+        );
     }
     if !detail.measurements.is_empty() {
         text.push_str("\nmeasurements\n");
@@ -153,7 +178,15 @@ pub fn yields(got: &Yield) -> String {
     line!(text, "first-pass yield  {}", share(&got.first_pass));
     line!(text, "final yield       {}", share(&got.last_pass));
     let r = &got.runs;
-    line!(text, "runs              {} pass, {} fail, {} error, {} aborted, {} unfinished", r.pass, r.fail, r.error, r.aborted, r.unfinished);
+    line!(
+        text,
+        "runs              {} pass, {} fail, {} error, {} aborted, {} unfinished",
+        r.pass,
+        r.fail,
+        r.error,
+        r.aborted,
+        r.unfinished
+    );
     if !got.causes.is_empty() {
         let causes: Vec<String> = got.causes.iter().map(|(cause, n)| format!("{cause} {n}")).collect();
         line!(text, "causes            {}", causes.join(", "));

@@ -198,7 +198,8 @@ mod tests {
 
     #[test]
     fn errors_and_aborted_runs_are_no_attempts_of_the_unit() {
-        let got = history(&[("A", Outcome::Error), ("A", Outcome::Aborted), ("A", Outcome::Pass), ("B", Outcome::Error)]);
+        let got =
+            history(&[("A", Outcome::Error), ("A", Outcome::Aborted), ("A", Outcome::Pass), ("B", Outcome::Error)]);
         assert_eq!((got.first_pass.passed, got.first_pass.units), (1, 1));
         assert_eq!((got.units_without_verdict, got.runs.error, got.runs.aborted), (1, 2, 1));
         assert_eq!(got.causes["station"], 3);

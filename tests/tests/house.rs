@@ -17,7 +17,7 @@ fn root() -> &'static Path {
 }
 
 fn manifest(folder: &str) -> String {
-    std::fs::read_to_string(root().join(folder).join("Cargo.toml")).unwrap()
+    std::fs::read_to_string(root().join(folder).join("Cargo.toml")).expect("every room has a manifest")
 }
 
 /// Keys of every dependency table of a manifest, build and dev ones included.
@@ -69,7 +69,7 @@ fn no_system_library_is_needed_to_build() {
     for package in ["libudev-sys", "libudev", "openssl-sys", "pkg-config-sys"] {
         assert!(!lock.contains(&format!("name = \"{package}\"")), "{package} needs a system package");
     }
-    let table = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let table = std::fs::read_to_string(root().join("Cargo.toml")).expect("every room has a manifest");
     let sqlx = table.lines().find(|l| l.starts_with("sqlx = ")).unwrap();
     assert!(sqlx.contains("sqlite-bundled") && !sqlx.contains("unbundled"), "{sqlx}");
 }

@@ -1,6 +1,8 @@
 //! One unit on the simulated receptacle bench, over the vendors' bytes on virtual time: what the log says against what
 //! the world knows.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use firstlight::benches;
 use firstlight::wiring::{WorldPorts, wiring};
 use recipes::Recipe;

@@ -1,5 +1,8 @@
 //! A scripted device loses, delays, splits, glues, garbles and repeats its answers; the line must never mix them up.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -360,9 +363,9 @@ fn fault() -> impl Strategy<Value = Fault> {
     ]
 }
 
-/// Answers `<n>?` with `<n>` and `*IDN?` with the identity, in order, each answer with the next fault.
-async fn faulty(mut far: tokio::io::DuplexStream, clock: Clock, faults: Vec<Fault>) {
-    let mut faults = faults.into_iter();
+/// Answers `<n>?` with `<n>` and `*IDN?` with the identity, in order, each answer with the next fault, until they are over.
+async fn faulty(mut far: tokio::io::DuplexStream, clock: Clock, faults: Vec<Fault>, over: Rc<Cell<bool>>) {
+    let mut faults = faults.into_iter().take_while(|_| !over.get());
     let mut input = Vec::new();
     while let Ok(1..) = far.read_buf(&mut input).await {
         while let Some(end) = scpi::line_end(&input) {
@@ -397,7 +400,8 @@ proptest! {
     ) {
         on_virtual_clock(async |clock| {
             let (near, far) = tokio::io::duplex(4096);
-            let device = tokio::task::spawn_local(faulty(far, clock.clone(), faults));
+            let over = Rc::new(Cell::new(false));
+            let device = tokio::task::spawn_local(faulty(far, clock.clone(), faults, over.clone()));
             let mut line = Line::new(Box::new(near), clock.clone(), "pm", "pipe");
             for (n, dropped) in drops.into_iter().enumerate() {
                 let request = format!("{}?\n", n + 1000);
@@ -414,6 +418,7 @@ proptest! {
                 }
             }
             // With the faults over the line is good again, once what is late has come.
+            over.set(true);
             clock.sleep(ms(5000)).await;
             assert_eq!(line.query(&harmless(b"7?\n"), scpi::integer).await, Ok(7));
             drop(line);

@@ -279,7 +279,7 @@ impl Gcs2 {
         if args.is_empty() {
             return Err(MISSING);
         }
-        if args.len() % 2 != 0 {
+        if !args.len().is_multiple_of(2) {
             return Err(COUNT);
         }
         let mut pairs: Vec<(usize, f64)> = Vec::new();

@@ -87,7 +87,10 @@ impl View {
 
 /// Registers for the events of the master, afresh.
 fn register(master: &Rc<OwnedFd>) -> io::Result<AsyncFd<Rc<OwnedFd>>> {
-    #[expect(deprecated, reason = "its successor is unsafe for types that give away their descriptor; this one does not")]
+    #[expect(
+        deprecated,
+        reason = "its successor is unsafe for types that give away their descriptor; this one does not"
+    )]
     AsyncFd::new(master.clone())
 }
 
@@ -123,7 +126,8 @@ impl AsyncRead for Pty {
         let room = std::cell::RefCell::new(&mut room[..most]);
         let read = self.poll_io(cx, |events, cx| {
             let mut guard = ready!(events.poll_read_ready(cx))?;
-            let read = guard.try_io(|fd| rustix::io::read(fd.get_ref(), &mut **room.borrow_mut()).map_err(io::Error::from));
+            let read =
+                guard.try_io(|fd| rustix::io::read(fd.get_ref(), &mut **room.borrow_mut()).map_err(io::Error::from));
             Poll::Ready(Ok(read.ok()))
         });
         match ready!(read) {

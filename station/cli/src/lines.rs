@@ -4,13 +4,14 @@ use serde_json::{Value, json};
 use station::event::{Event, Measurement, Outcome};
 
 use crate::runner::{Done, Report, cause};
+use crate::terminal;
 
 /// Talks about an event on stderr.
 pub(crate) fn progress(event: &Event) {
     match event {
-        Event::StepStarted { t_s, kind, .. } => eprintln!("{t_s:9.3} s  {kind}"),
-        Event::StepEnded { message: Some(message), .. } => eprintln!("{:11}  {message}", ""),
-        Event::Note { text, .. } => eprintln!("{:11}  note: {text}", ""),
+        Event::StepStarted { t_s, kind, .. } => terminal::tell(format_args!("{t_s:9.3} s  {kind}")),
+        Event::StepEnded { message: Some(message), .. } => terminal::tell(format_args!("{:11}  {message}", "")),
+        Event::Note { text, .. } => terminal::tell(format_args!("{:11}  note: {text}", "")),
         _ => {}
     }
 }
@@ -18,7 +19,13 @@ pub(crate) fn progress(event: &Event) {
 /// One run in lines: verdict, measurements with limits, why.
 pub(crate) fn run(done: &Done) -> String {
     let end = &done.end;
-    let mut text = format!("{:<16} {:<8} {:8.3} s  run {}", done.serial_number, end.outcome.as_str().to_uppercase(), end.t_s, done.run_id);
+    let mut text = format!(
+        "{:<16} {:<8} {:8.3} s  run {}",
+        done.serial_number,
+        end.outcome.as_str().to_uppercase(),
+        end.t_s,
+        done.run_id
+    );
     if done.simulated {
         text.push_str("  (simulated)");
     }

@@ -7,6 +7,7 @@ mod lines;
 mod paths;
 mod runner;
 mod signals;
+mod terminal;
 
 use std::process::ExitCode;
 
@@ -76,7 +77,7 @@ fn main() -> ExitCode {
     match done {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            eprintln!("{failure}");
+            terminal::tell(format_args!("{failure}"));
             ExitCode::from(failure.code())
         }
     }

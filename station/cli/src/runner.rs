@@ -16,6 +16,7 @@ use units::clock::Clock;
 
 use crate::bench_file::BenchFile;
 use crate::failure::{Failure, STATION, UNIT_FAILED};
+use crate::terminal;
 use firstlight::wiring::{WorldPorts, wiring};
 
 /// A world to run in.
@@ -80,7 +81,14 @@ pub(crate) fn drawn_seed() -> u64 {
 }
 
 /// Runs the units of a plan. What ended before a failure is in the report all the same.
-pub(crate) async fn work(plan: &Plan, clock: Clock, stop: &mut Stop, writer: &Writer, events: Option<&mut BufWriter<File>>, report: &mut Report) -> Result<(), Failure> {
+pub(crate) async fn work(
+    plan: &Plan,
+    clock: Clock,
+    stop: &mut Stop,
+    writer: &Writer,
+    events: Option<&mut BufWriter<File>>,
+    report: &mut Report,
+) -> Result<(), Failure> {
     let world = world(plan, &clock)?;
     let ports: Rc<dyn Ports> = match &world {
         Some(world) => Rc::new(WorldPorts { world: world.clone() }),
@@ -113,7 +121,9 @@ pub(crate) async fn work(plan: &Plan, clock: Clock, stop: &mut Stop, writer: &Wr
         }
     }
     match sink.failed {
-        Some(e) => Err(Failure::new(crate::failure::STORAGE, format!("events file: {e}"), "check its path and the disk")),
+        Some(e) => {
+            Err(Failure::new(crate::failure::STORAGE, format!("events file: {e}"), "check its path and the disk"))
+        }
         None => Ok(()),
     }
 }
@@ -144,13 +154,20 @@ async fn connect(bench: &mut Bench, plan: &Plan, stop: &mut Stop, report: &mut R
     if bench.can_move() {
         let safety = bench.make_safe(Phase::Free).await;
         for problem in safety.problems {
-            eprintln!("the bench is not safe: {problem}");
+            terminal::tell(format_args!("the bench is not safe: {problem}"));
         }
     }
     failure.map_or(Ok(false), Err)
 }
 
-async fn one(plan: &Plan, number: u32, bench: &mut Bench, in_process: bool, stop: &mut Stop, sink: &mut Sink<'_>) -> Result<Done, Failure> {
+async fn one(
+    plan: &Plan,
+    number: u32,
+    bench: &mut Bench,
+    in_process: bool,
+    stop: &mut Stop,
+    sink: &mut Sink<'_>,
+) -> Result<Done, Failure> {
     let serial_number = plan.serial_number.clone().unwrap_or_else(|| format!("SIM-{number:06}"));
     let start = RunStart {
         unit: Unit {
@@ -191,13 +208,16 @@ struct Sink<'w> {
 impl Sink<'_> {
     fn begin(&mut self, start: &RunStart) {
         if self.talk {
-            eprintln!("{} {} on {} by recipe {} rev {}", start.unit.part_number, start.unit.serial_number, start.station, start.recipe, start.recipe_revision);
+            terminal::tell(format_args!(
+                "{} {} on {} by recipe {} rev {}",
+                start.unit.part_number, start.unit.serial_number, start.station, start.recipe, start.recipe_revision
+            ));
         }
-        self.to_file(&Event::RunStarted(start.clone()));
+        self.write_out(&Event::RunStarted(start.clone()));
     }
 
     fn end(&mut self, end: &RunEnd) {
-        self.to_file(&Event::RunEnded(end.clone()));
+        self.write_out(&Event::RunEnded(end.clone()));
         if let Some(file) = &mut self.events
             && let Err(e) = file.flush()
         {
@@ -205,7 +225,7 @@ impl Sink<'_> {
         }
     }
 
-    fn to_file(&mut self, event: &Event) {
+    fn write_out(&mut self, event: &Event) {
         let Some(file) = &mut self.events else { return };
         if self.failed.is_some() {
             return;
@@ -220,7 +240,7 @@ impl Sink<'_> {
 impl EventSink for Sink<'_> {
     fn event(&mut self, event: &Event) {
         self.writer.record(event);
-        self.to_file(event);
+        self.write_out(event);
         if let Event::Measurement(m) = event {
             self.measurements.push(m.clone());
         }

@@ -1,10 +1,13 @@
 //! SIGINT and SIGTERM become a stop that a run listens to.
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use std::sync::Arc;
+
+use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use station::sequence::{Stop, StopReason, StopSender, stop};
 
 use crate::failure::Failure;
+use crate::terminal;
 
 /// A stop that is asked for by SIGINT and SIGTERM. The first signal counts; later ones only say that it is under way.
 pub(crate) fn listen() -> Result<(StopSender, Stop), Failure> {
@@ -26,12 +29,21 @@ fn listen_saying(at_first: &'static str, then: &'static str) -> Result<(StopSend
         for signal in &mut signals {
             to.stop(if signal == SIGTERM { StopReason::Terminate } else { StopReason::Interrupt });
             if !text.is_empty() {
-                eprintln!("{text}");
+                terminal::tell(format_args!("{text}"));
             }
             text = then;
         }
     });
     Ok((sender, receiver))
+}
+
+/// Lets a write beyond the limit on file sizes fail like one on a full disk; by itself it would end the program with the
+/// bench as it is.
+pub(crate) fn survive_file_size_limit() -> Result<(), Failure> {
+    let registered = signal_hook::flag::register(SIGXFSZ, Arc::default());
+    registered
+        .map(drop)
+        .map_err(|e| Failure::station(format!("cannot listen to signals: {e}"), "check the process limits"))
 }
 
 /// The exit code of a run stopped so.

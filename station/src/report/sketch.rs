@@ -88,11 +88,15 @@ fn strip(lit: &[(&Sample, f64)], bottom: f64, top: f64) -> String {
         let slot = best[cell(share, COLUMNS)].get_or_insert(*level);
         *slot = slot.max(*level);
     }
-    let height = |level: f64| if top > bottom { cell((level - bottom) / (top - bottom), TIME_ROWS) } else { TIME_ROWS - 1 };
+    let height =
+        |level: f64| if top > bottom { cell((level - bottom) / (top - bottom), TIME_ROWS) } else { TIME_ROWS - 1 };
     let mut text = String::new();
     for row in (0..TIME_ROWS).rev() {
         let line: String = best.iter().map(|l| if l.is_some_and(|l| height(l) >= row) { '#' } else { ' ' }).collect();
-        text.push_str(&format!("  {:>10} |{line}|\n", if row == TIME_ROWS - 1 { format!("{top:.1} dBm") } else { String::new() }));
+        text.push_str(&format!(
+            "  {:>10} |{line}|\n",
+            if row == TIME_ROWS - 1 { format!("{top:.1} dBm") } else { String::new() }
+        ));
     }
     let (left, right) = (format!("{t0:.2} s"), format!("{t1:.2} s"));
     text.push_str(&format!("  {:>10}  {left}{right:>width$}\n", "", width = COLUMNS.saturating_sub(left.len())));
@@ -107,15 +111,29 @@ mod tests {
         let samples = (0..400)
             .map(|i| {
                 let (x, y) = (f64::from(i % 20) - 10.0, f64::from(i / 20) - 10.0);
-                Sample { t_s: f64::from(i) * 0.01, commanded: vec![x, y], actual: vec![x, y], readings: vec![readings(x, y)] }
+                Sample {
+                    t_s: f64::from(i) * 0.01,
+                    commanded: vec![x, y],
+                    actual: vec![x, y],
+                    readings: vec![readings(x, y)],
+                }
             })
             .collect();
-        Trace { t_s: 4.0, step: 3, search: "first_light".into(), axes: vec!["x".into(), "y".into()], channels: vec!["signal".into()], samples }
+        Trace {
+            t_s: 4.0,
+            step: 3,
+            search: "first_light".into(),
+            axes: vec!["x".into(), "y".into()],
+            channels: vec!["signal".into()],
+            samples,
+        }
     }
 
     #[test]
     fn the_brightest_place_is_drawn_brightest_where_it_is() {
-        let text = sketch(&trace(|x, y| Reading::Power(Power::from_dbm(-10.0 - 0.1 * ((x - 4.0).powi(2) + (y - 5.0).powi(2))))));
+        let text = sketch(&trace(|x, y| {
+            Reading::Power(Power::from_dbm(-10.0 - 0.1 * ((x - 4.0).powi(2) + (y - 5.0).powi(2))))
+        }));
         let (row, line) = text.lines().enumerate().find(|(_, l)| l.contains('@')).unwrap();
         let column = line.find('@').unwrap() - line.find('|').unwrap() - 1;
         // x = 4 of -10 to 9 is 74 % across; y = 5 of -10 to 9 is 79 % up.

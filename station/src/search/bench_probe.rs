@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use recipes::Axis;
 
 use super::{AxisInfo, ChannelInfo, Costs, Probe, ProbeInfo, SearchError};
-use crate::bench::{Bench, BenchError};
+use crate::bench::Bench;
 use crate::event::Sample;
 
 /// Readings taken to learn what one costs.
@@ -118,7 +118,7 @@ impl Probe for BenchProbe<'_> {
         let began = self.bench.clock().seconds();
         let reading = self.bench.read_signal().await?;
         let t_s = (began + self.bench.clock().seconds()) / 2.0;
-        let actual = self.bench.pose().await.map_err(BenchError::from)?;
+        let actual = self.bench.pose().await?;
         let sample = Sample { t_s, commanded, actual: self.row(actual), readings: vec![reading] };
         self.keep(std::slice::from_ref(&sample))?;
         Ok(sample)

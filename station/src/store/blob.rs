@@ -116,7 +116,12 @@ mod tests {
                     6 => Reading::Saturated,
                     _ => Reading::Power(Power::from_watts(1e-6 * (t * 0.1).sin())),
                 };
-                Sample { t_s: t * 0.002, commanded: vec![t, -t], actual: vec![t + 0.01, 1.0 / (t + 1.0)], readings: vec![reading] }
+                Sample {
+                    t_s: t * 0.002,
+                    commanded: vec![t, -t],
+                    actual: vec![t + 0.01, 1.0 / (t + 1.0)],
+                    readings: vec![reading],
+                }
             })
             .collect()
     }

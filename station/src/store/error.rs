@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// The file or its directory cannot be written or made.
-    #[error("{path}: cannot be written: {detail}\nhint: check the path and its permissions, or name another log with --db")]
+    #[error(
+        "{path}: cannot be written: {detail}\nhint: check the path and its permissions, or name another log with --db"
+    )]
     NotWritable {
         /// The log.
         path: PathBuf,
@@ -50,7 +52,9 @@ pub enum StoreError {
         known: i64,
     },
     /// No room left.
-    #[error("{path}: the disk is full, or the log has reached its largest size ({detail})\nhint: make room; what was recorded is kept")]
+    #[error(
+        "{path}: the disk is full, or the log has reached its largest size ({detail})\nhint: make room; what was recorded is kept"
+    )]
     Full {
         /// The log.
         path: PathBuf,
@@ -78,7 +82,9 @@ pub enum StoreError {
         detail: String,
     },
     /// Another writer is at work.
-    #[error("{path}: another firstlight writes here ({holder})\nhint: wait for it or stop it, or name another log with --db")]
+    #[error(
+        "{path}: another firstlight writes here ({holder})\nhint: wait for it or stop it, or name another log with --db"
+    )]
     Locked {
         /// The log.
         path: PathBuf,
@@ -92,7 +98,9 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// No run of that id.
-    #[error("{path}: no run \"{wanted}\"\nhint: `firstlight runs` lists them; a unique beginning of an id will do, or `last`")]
+    #[error(
+        "{path}: no run \"{wanted}\"\nhint: `firstlight runs` lists them; a unique beginning of an id will do, or `last`"
+    )]
     NoRun {
         /// The log.
         path: PathBuf,
@@ -145,7 +153,8 @@ impl StoreError {
             e => e.to_string(),
         };
         // The low byte of an extended code is the primary one.
-        let primary = error.as_database_error().and_then(|e| e.code()).and_then(|c| c.parse::<i32>().ok()).map(|c| c & 0xff);
+        let primary =
+            error.as_database_error().and_then(|e| e.code()).and_then(|c| c.parse::<i32>().ok()).map(|c| c & 0xff);
         match primary {
             Some(code::READONLY | code::CANTOPEN) => StoreError::NotWritable { path, detail },
             Some(code::IOERR) => StoreError::Disk { path, detail },

@@ -208,7 +208,10 @@ impl Reader {
         let query = if wanted == "last" {
             sqlx::query("SELECT id FROM run ORDER BY seq DESC LIMIT 1")
         } else {
-            sqlx::query("SELECT id FROM run WHERE length(?1) > 0 AND substr(id, 1, length(?1)) = lower(?1) ORDER BY seq").bind(wanted)
+            sqlx::query(
+                "SELECT id FROM run WHERE length(?1) > 0 AND substr(id, 1, length(?1)) = lower(?1) ORDER BY seq",
+            )
+            .bind(wanted)
         };
         let rows = self.runtime.block_on(query.fetch_all(&mut self.conn));
         let ids: Vec<String> = self.each(rows, |row| row.try_get(0))?;
@@ -240,9 +243,10 @@ impl Reader {
         let query = sqlx::query(sql).bind(unit).bind(seq).bind(run.simulated).bind(seed);
         let row = self.runtime.block_on(query.fetch_one(&mut self.conn));
         let attempt = row.and_then(|r| index(&r, 0)).map_err(|e| self.fault(&e))?;
-        let components = self.of(unit, "SELECT kind, serial, lot FROM component WHERE unit_id = ? ORDER BY id", |r| {
-            Ok(Component { kind: r.try_get(0)?, serial: r.try_get(1)?, lot: r.try_get(2)? })
-        })?;
+        let components =
+            self.of(unit, "SELECT kind, serial, lot FROM component WHERE unit_id = ? ORDER BY id", |r| {
+                Ok(Component { kind: r.try_get(0)?, serial: r.try_get(1)?, lot: r.try_get(2)? })
+            })?;
         let steps = self.of(
             seq,
             "SELECT position, kind, started_s, ended_s, outcome, message FROM step WHERE run_seq = ? ORDER BY position",
@@ -271,11 +275,10 @@ impl Reader {
             "SELECT id, t_s, step, search, axes, channels, samples FROM trace WHERE run_seq = ? ORDER BY id",
             trace_head,
         )?;
-        let transcripts = self.of(
-            seq,
-            "SELECT t_s, instrument, text FROM transcript WHERE run_seq = ? ORDER BY id",
-            |r| Ok(Transcript { t_s: r.try_get(0)?, instrument: r.try_get(1)?, text: r.try_get(2)? }),
-        )?;
+        let transcripts =
+            self.of(seq, "SELECT t_s, instrument, text FROM transcript WHERE run_seq = ? ORDER BY id", |r| {
+                Ok(Transcript { t_s: r.try_get(0)?, instrument: r.try_get(1)?, text: r.try_get(2)? })
+            })?;
         Ok(RunDetail { run, attempt, components, steps, phases, measurements, notes, traces, transcripts })
     }
 
@@ -321,7 +324,12 @@ impl Reader {
         StoreError::sqlite(&self.path, error)
     }
 
-    fn of<T>(&mut self, key: i64, sql: &'static str, read: impl Fn(&SqliteRow) -> Result<T, sqlx::Error>) -> Result<Vec<T>, StoreError> {
+    fn of<T>(
+        &mut self,
+        key: i64,
+        sql: &'static str,
+        read: impl Fn(&SqliteRow) -> Result<T, sqlx::Error>,
+    ) -> Result<Vec<T>, StoreError> {
         let rows = self.runtime.block_on(sqlx::query(sql).bind(key).fetch_all(&mut self.conn));
         self.each(rows, read)
     }
@@ -404,7 +412,12 @@ fn index(row: &SqliteRow, column: usize) -> Result<usize, sqlx::Error> {
     usize::try_from(value).map_err(|e| decode("index", e))
 }
 
-fn word<I, T: Copy>(row: &SqliteRow, column: I, all: &[T], name: fn(T) -> &'static str) -> Result<Option<T>, sqlx::Error>
+fn word<I, T: Copy>(
+    row: &SqliteRow,
+    column: I,
+    all: &[T],
+    name: fn(T) -> &'static str,
+) -> Result<Option<T>, sqlx::Error>
 where
     I: ColumnIndex<SqliteRow>,
     for<'r> Option<String>: Decode<'r, Sqlite> + Type<Sqlite>,

@@ -156,18 +156,26 @@ fn is_database(path: &Path) -> Result<bool, StoreError> {
 fn lock(path: &Path) -> Result<File, StoreError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
-    let mut file = File::options().read(true).write(true).create(true).truncate(false).open(&name).map_err(|e| not_writable(path, &e))?;
+    let mut file = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&name)
+        .map_err(|e| not_writable(path, &e))?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut holder = String::new();
             let read = file.take(100).read_to_string(&mut holder);
-            let holder = if read.is_ok() && !holder.trim().is_empty() { holder.trim().to_string() } else { "unknown".into() };
+            let holder =
+                if read.is_ok() && !holder.trim().is_empty() { holder.trim().to_string() } else { "unknown".into() };
             return Err(StoreError::Locked { path: path.to_path_buf(), holder });
         }
         Err(TryLockError::Error(e)) => return Err(not_writable(path, &e)),
     }
-    let noted = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| write!(file, "process {}", std::process::id()));
+    let noted =
+        file.set_len(0).and_then(|()| file.rewind()).and_then(|()| write!(file, "process {}", std::process::id()));
     noted.map_err(|e| not_writable(path, &e))?;
     Ok(file)
 }
@@ -273,7 +281,12 @@ impl Desk {
         }
     }
 
-    async fn begin(&self, conn: &mut SqliteConnection, start: &RunStart, ids: &ContextV7) -> Result<(RunId, i64), StoreError> {
+    async fn begin(
+        &self,
+        conn: &mut SqliteConnection,
+        start: &RunStart,
+        ids: &ContextV7,
+    ) -> Result<(RunId, i64), StoreError> {
         if let Some(e) = self.failed.get() {
             return Err(e.clone());
         }
@@ -296,7 +309,13 @@ impl Desk {
     }
 
     /// Writes events, and the end of the run where there is one, in one transaction.
-    async fn write(&self, conn: &mut SqliteConnection, run: Option<i64>, events: &[Event], end: Option<&RunEnd>) -> Result<(), StoreError> {
+    async fn write(
+        &self,
+        conn: &mut SqliteConnection,
+        run: Option<i64>,
+        events: &[Event],
+        end: Option<&RunEnd>,
+    ) -> Result<(), StoreError> {
         let Some(run) = run else { return Ok(()) };
         if self.failed.get().is_some() || (events.is_empty() && end.is_none()) {
             return Ok(());

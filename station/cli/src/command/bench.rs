@@ -13,6 +13,7 @@ use units::clock::{Clock, real_runtime};
 use crate::bench_file::BenchFile;
 use crate::failure::{Failure, STORAGE};
 use crate::paths;
+use crate::terminal;
 use firstlight::wiring::{WorldPorts, wiring};
 
 /// Arguments of `bench`.
@@ -74,14 +75,14 @@ fn check(file: &str, connect: bool) -> Result<u8, Failure> {
     if c.has_simulation {
         sim::check(&bench.text).map_err(|f| Failure::faults(file, &f))?;
     }
-    println!(
+    terminal::print(format_args!(
         "{file}: bench {} (fixture {}) is in order: {} axes, {} channels, {}",
         c.station,
         c.fixture,
         c.axes.len(),
         c.channels.len(),
         if c.tap().is_some() { "with a tap" } else { "without a tap" }
-    );
+    ));
     if !connect {
         return Ok(0);
     }
@@ -89,10 +90,13 @@ fn check(file: &str, connect: bool) -> Result<u8, Failure> {
         let mut bench = Bench::open(c.clone(), clock, &MachinePorts).await.map_err(|e| Failure::bench(&e))?;
         bench.connect(CHECK_WAVELENGTH_NM).await.map_err(|e| Failure::bench(&e))?;
         for (name, identity, _) in bench.instruments() {
-            println!("  {name:<16} {identity}");
+            terminal::print(format_args!("  {name:<16} {identity}"));
         }
         for (axis, referenced) in bench.referenced().await.map_err(|e| Failure::bench(&e))? {
-            println!("  axis {axis:<11} {}", if referenced { "referenced" } else { "not referenced" });
+            terminal::print(format_args!(
+                "  axis {axis:<11} {}",
+                if referenced { "referenced" } else { "not referenced" }
+            ));
         }
         Ok(0)
     })
@@ -114,7 +118,7 @@ fn ports() {
     }
     let found = serialport::available_ports().unwrap_or_default();
     if found.is_empty() && links.is_empty() {
-        eprintln!("no serial ports on this machine");
+        terminal::tell(format_args!("no serial ports on this machine"));
     }
     let mut devices: Vec<PathBuf> = found.iter().map(|p| PathBuf::from(&p.port_name)).collect();
     devices.extend(links.keys().cloned());
@@ -122,8 +126,8 @@ fn ports() {
     devices.dedup();
     for device in devices {
         match links.get(&device) {
-            Some(link) => println!("{}  ({})", link.display(), device.display()),
-            None => println!("{}", device.display()),
+            Some(link) => terminal::print(format_args!("{}  ({})", link.display(), device.display())),
+            None => terminal::print(format_args!("{}", device.display())),
         }
     }
 }
@@ -133,7 +137,10 @@ const REFERENCE_READINGS: u32 = 32;
 
 fn reference(file: &str, wavelength_nm: f64, simulated: bool, seed: u64) -> Result<u8, Failure> {
     if !paths::is_path(file) {
-        return Err(Failure::usage(format!("{file} is no file"), "a reference is written into a bench file: name its path"));
+        return Err(Failure::usage(
+            format!("{file} is no file"),
+            "a reference is written into a bench file: name its path",
+        ));
     }
     let bench = BenchFile::load(file)?;
     let power = in_real_time(async |clock| {
@@ -143,17 +150,18 @@ fn reference(file: &str, wavelength_nm: f64, simulated: bool, seed: u64) -> Resu
             world.backdoor().patch(sim::Patch::Reference);
             Box::new(WorldPorts { world })
         } else {
-            eprintln!("the reference patch cord must lead from the source to the signal meter");
+            terminal::tell(format_args!("the reference patch cord must lead from the source to the signal meter"));
             Box::new(MachinePorts)
         };
-        let mut bench = Bench::open(bench.config.clone(), clock, ports.as_ref()).await.map_err(|e| Failure::bench(&e))?;
+        let mut bench =
+            Bench::open(bench.config.clone(), clock, ports.as_ref()).await.map_err(|e| Failure::bench(&e))?;
         bench.connect_light(wavelength_nm).await.map_err(|e| Failure::bench(&e))?;
         bench.measure_reference(REFERENCE_READINGS).await.map_err(|e| not_measured(&e))
     })?;
     let dbm = power.dbm().unwrap_or_default();
     let at = Timestamp::now().round(jiff::Unit::Second).unwrap_or_else(|_| Timestamp::now());
     write(Path::new(file), &bench.text, dbm, at)?;
-    println!("{file}: reference {dbm:.3} dBm, measured at {at}");
+    terminal::print(format_args!("{file}: reference {dbm:.3} dBm, measured at {at}"));
     Ok(0)
 }
 
@@ -172,7 +180,9 @@ fn not_measured(error: &ReferenceError) -> Failure {
 
 /// Writes the reference into the bench file, all else as it was; the file is replaced at once or not at all.
 fn write(path: &Path, text: &str, dbm: f64, at: Timestamp) -> Result<(), Failure> {
-    let failed = |e: String| Failure::new(STORAGE, format!("{}: {e}", path.display()), "check the file's permissions and the disk");
+    let failed = |e: String| {
+        Failure::new(STORAGE, format!("{}: {e}", path.display()), "check the file's permissions and the disk")
+    };
     let mut document: DocumentMut = text.parse().map_err(|e: toml_edit::TomlError| failed(e.to_string()))?;
     let table = document.entry("reference").or_insert(Item::Table(Table::new()));
     table["power_dbm"] = value((dbm * 1000.0).round() / 1000.0);

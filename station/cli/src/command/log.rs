@@ -11,6 +11,7 @@ use station::{report, yields};
 
 use crate::failure::Failure;
 use crate::paths;
+use crate::terminal;
 
 /// Arguments of `runs`.
 #[derive(Debug, ClapArgs)]
@@ -93,7 +94,7 @@ pub(crate) fn runs(args: &RunsArgs) -> Result<u8, Failure> {
     if args.json {
         json(&serde_json::json!({ "runs": runs }));
     } else {
-        print!("{}", report::runs(&runs));
+        terminal::print_text(format_args!("{}", report::runs(&runs)));
     }
     Ok(0)
 }
@@ -114,9 +115,9 @@ pub(crate) fn show(args: &ShowArgs) -> Result<u8, Failure> {
         json(&Shown { detail: &detail, samples: args.samples.then_some(&traces) });
         return Ok(0);
     }
-    print!("{}", report::run(&detail, &traces));
+    terminal::print_text(format_args!("{}", report::run(&detail, &traces)));
     if args.wire {
-        print!("{}", report::wire(&detail));
+        terminal::print_text(format_args!("{}", report::wire(&detail)));
     }
     Ok(0)
 }
@@ -147,14 +148,14 @@ pub(crate) fn yields(args: &YieldArgs) -> Result<u8, Failure> {
         return Ok(0);
     }
     if args.simulated {
-        println!("simulated runs only");
+        terminal::print(format_args!("simulated runs only"));
     } else if attempts.is_empty() {
-        println!("no runs of real units; simulated ones are counted by --simulated alone");
+        terminal::print(format_args!("no runs of real units; simulated ones are counted by --simulated alone"));
     }
-    print!("{}", report::yields(&all));
+    terminal::print_text(format_args!("{}", report::yields(&all)));
     if parts.len() > 1 {
         for (part, its) in &parts {
-            print!("\n{part}\n{}", report::yields(its));
+            terminal::print_text(format_args!("\n{part}\n{}", report::yields(its)));
         }
     }
     Ok(0)
@@ -166,8 +167,8 @@ fn open(db: Option<&std::path::Path>) -> Result<Reader, Failure> {
 
 fn json(document: &impl Serialize) {
     match serde_json::to_string_pretty(document) {
-        Ok(text) => println!("{text}"),
+        Ok(text) => terminal::print(format_args!("{text}")),
         // Only maps with keys that are no strings cannot be written, and there are none.
-        Err(e) => eprintln!("error: {e}"),
+        Err(e) => terminal::tell(format_args!("error: {e}")),
     }
 }

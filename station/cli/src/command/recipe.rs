@@ -8,10 +8,13 @@ use station::sequence::preflight;
 use crate::bench_file::BenchFile;
 use crate::command::run::load_recipe;
 use crate::failure::Failure;
+use crate::terminal;
 
 /// Arguments of `recipe`.
 #[derive(Debug, ClapArgs)]
-#[command(after_help = "Examples:\n  firstlight recipe list\n  firstlight recipe show 400g-fr4 > mine.toml\n  firstlight recipe check ./mine.toml --bench ./bench.toml")]
+#[command(
+    after_help = "Examples:\n  firstlight recipe list\n  firstlight recipe show 400g-fr4 > mine.toml\n  firstlight recipe check ./mine.toml --bench ./bench.toml"
+)]
 pub(crate) struct Args {
     #[command(subcommand)]
     action: Action,
@@ -41,12 +44,15 @@ pub(crate) fn main(args: &Args) -> Result<u8, Failure> {
         Action::List => {
             for (name, text) in recipes::library() {
                 let recipe = Recipe::parse(text).map_err(|f| Failure::faults(name, &f))?;
-                println!("{name:<16} rev {:<3} {:<20} {}", recipe.revision, recipe.part_number, recipe.description);
+                terminal::print(format_args!(
+                    "{name:<16} rev {:<3} {:<20} {}",
+                    recipe.revision, recipe.part_number, recipe.description
+                ));
             }
         }
         Action::Show { name } => {
             load_recipe(name)?;
-            print!("{}", recipes::named(name).unwrap_or_default());
+            terminal::print_text(format_args!("{}", recipes::named(name).unwrap_or_default()));
         }
         Action::Check { file, bench } => {
             let recipe = load_recipe(file)?;
@@ -57,7 +63,12 @@ pub(crate) fn main(args: &Args) -> Result<u8, Failure> {
                     return Err(Failure::problems(&problems));
                 }
             }
-            println!("{file}: recipe {} rev {} is in order ({} steps)", recipe.product, recipe.revision, recipe.steps.len());
+            terminal::print(format_args!(
+                "{file}: recipe {} rev {} is in order ({} steps)",
+                recipe.product,
+                recipe.revision,
+                recipe.steps.len()
+            ));
         }
     }
     Ok(0)

@@ -18,6 +18,7 @@ use units::clock::{Clock, real_runtime, virtual_runtime};
 use crate::bench_file::BenchFile;
 use crate::failure::{FILES, Failure, STORAGE};
 use crate::runner::{Plan, Report, WorldPlan, drawn_seed, work};
+use crate::terminal;
 use crate::{lines, paths, signals};
 
 const EXAMPLES: &str = "Examples:
@@ -92,13 +93,14 @@ pub(crate) fn main(args: &Args) -> Result<u8, Failure> {
     if args.seed.is_none()
         && let Some(seed) = seed
     {
-        eprintln!("seed {seed}");
+        terminal::tell(format_args!("seed {seed}"));
     }
+    signals::survive_file_size_limit()?;
     let (_sender, mut stop) = signals::listen()?;
     let path = paths::log(args.db.as_deref())?;
     let writer = Writer::open(&path, Timestamp::now).map_err(|e| Failure::storage(&e))?;
     for run in writer.recovered() {
-        eprintln!("run {} of {} was cut off: closed as aborted", run.run_id, run.serial_number);
+        terminal::tell(format_args!("run {} of {} was cut off: closed as aborted", run.run_id, run.serial_number));
     }
     let mut events = args.events.as_ref().map(events_file).transpose()?;
     let began = Instant::now();
@@ -110,7 +112,7 @@ pub(crate) fn main(args: &Args) -> Result<u8, Failure> {
     let failure = worked.and(closed).err();
     if args.json {
         let error = failure.as_ref().map(ToString::to_string);
-        println!("{}", lines::document(&report, seed, wall_s, error.as_deref()));
+        terminal::print(format_args!("{}", lines::document(&report, seed, wall_s, error.as_deref())));
     } else {
         print(&report, wall_s, args.units > 1);
     }
@@ -121,7 +123,14 @@ pub(crate) fn main(args: &Args) -> Result<u8, Failure> {
     }
 }
 
-fn drive(plan: &Plan, virtual_time: bool, stop: &mut Stop, writer: &Writer, events: Option<&mut BufWriter<File>>, report: &mut Report) -> Result<(), Failure> {
+fn drive(
+    plan: &Plan,
+    virtual_time: bool,
+    stop: &mut Stop,
+    writer: &Writer,
+    events: Option<&mut BufWriter<File>>,
+    report: &mut Report,
+) -> Result<(), Failure> {
     let runtime = if virtual_time { virtual_runtime() } else { real_runtime() };
     let runtime = runtime.map_err(|e| Failure::station(format!("no runtime: {e}"), "check the process limits"))?;
     LocalSet::new().block_on(&runtime, async {
@@ -136,16 +145,17 @@ const TOLD: usize = 20;
 fn print(report: &Report, wall_s: f64, many: bool) {
     let all = report.runs.len() <= TOLD;
     for done in report.runs.iter().filter(|d| all || d.end.outcome != station::event::Outcome::Pass) {
-        println!("{}", lines::run(done));
+        terminal::print(format_args!("{}", lines::run(done)));
     }
     if many {
-        println!("{}", lines::summary(report, wall_s));
+        terminal::print(format_args!("{}", lines::summary(report, wall_s)));
     }
 }
 
 fn events_file(path: &PathBuf) -> Result<BufWriter<File>, Failure> {
     let file = File::create(path);
-    let file = file.map_err(|e| Failure::new(STORAGE, format!("{}: {e}", path.display()), "check the path of --events"))?;
+    let file =
+        file.map_err(|e| Failure::new(STORAGE, format!("{}: {e}", path.display()), "check the path of --events"))?;
     Ok(BufWriter::new(file))
 }
 
@@ -154,7 +164,9 @@ fn plan(args: &Args) -> Result<Plan, Failure> {
     let recipe = load_recipe(&args.recipe)?;
     let (bench, world) = place(args, &recipe)?;
     let now = Timestamp::now();
-    let unit = args.launched_dbm.map(|dbm| UnitLaunched { power: Power::from_dbm(dbm), measured_at: args.launched_at.unwrap_or(now) });
+    let unit = args
+        .launched_dbm
+        .map(|dbm| UnitLaunched { power: Power::from_dbm(dbm), measured_at: args.launched_at.unwrap_or(now) });
     let problems = preflight(&recipe, &bench.config, unit, now);
     if !problems.is_empty() {
         return Err(Failure::problems(&problems));
@@ -182,10 +194,16 @@ fn place(args: &Args, recipe: &Recipe) -> Result<(BenchFile, Option<WorldPlan>),
     }
     if let Some(file) = &args.bench {
         if args.serial_number.is_none() {
-            return Err(Failure::usage("a unit on a real bench needs --serial-number", "give the serial number on its label"));
+            return Err(Failure::usage(
+                "a unit on a real bench needs --serial-number",
+                "give the serial number on its label",
+            ));
         }
         if args.units > 1 || args.defects || args.realtime || args.seed.is_some() || !args.fault.is_empty() {
-            return Err(Failure::usage("--units, --seed, --realtime, --fault and --defects go with --sim", "leave them out with --bench"));
+            return Err(Failure::usage(
+                "--units, --seed, --realtime, --fault and --defects go with --sim",
+                "leave them out with --bench",
+            ));
         }
         return Ok((BenchFile::load(file)?, None));
     }
@@ -195,7 +213,11 @@ fn place(args: &Args, recipe: &Recipe) -> Result<(BenchFile, Option<WorldPlan>),
         Some(name) => BenchFile::load(name)?,
     };
     if !bench.config.has_simulation {
-        return Err(Failure::new(FILES, format!("{}: no [simulation] section", bench.label), "add one, or use --bench"));
+        return Err(Failure::new(
+            FILES,
+            format!("{}: no [simulation] section", bench.label),
+            "add one, or use --bench",
+        ));
     }
     let world = WorldPlan { seed: args.seed.unwrap_or_else(drawn_seed), defects: args.defects, faults: faults? };
     Ok((bench, Some(world)))
@@ -203,7 +225,8 @@ fn place(args: &Args, recipe: &Recipe) -> Result<(BenchFile, Option<WorldPlan>),
 
 /// A fault of the simulated bench from its word on the command line.
 pub(crate) fn fault(word: &str) -> Result<sim::Fault, Failure> {
-    sim::Fault::parse(word).map_err(|e| Failure::usage(format!("--fault {word}: {e}"), "`firstlight sim faults` lists them"))
+    sim::Fault::parse(word)
+        .map_err(|e| Failure::usage(format!("--fault {word}: {e}"), "`firstlight sim faults` lists them"))
 }
 
 fn component(word: &str) -> Result<Component, Failure> {

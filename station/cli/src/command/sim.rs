@@ -19,6 +19,7 @@ use crate::command::run::fault;
 use crate::failure::{FILES, Failure};
 use crate::runner::drawn_seed;
 use crate::signals;
+use crate::terminal;
 
 const EXAMPLES: &str = "Examples:
   firstlight sim receptacle                                    the built-in bench, on pseudo-terminals
@@ -96,7 +97,12 @@ pub(crate) fn main(args: Args) -> Result<u8, Failure> {
         Some(Action::Devices { json }) => devices(json),
         Some(Action::Faults) => {
             for info in sim::faults() {
-                println!("{:<18} {:<10} {}", info.name, format!("{:?}", info.target).to_lowercase(), info.description);
+                terminal::print(format_args!(
+                    "{:<18} {:<10} {}",
+                    info.name,
+                    format!("{:?}", info.target).to_lowercase(),
+                    info.description
+                ));
             }
         }
         None => serve(&args.serve)?,
@@ -113,13 +119,13 @@ fn devices(as_json: bool) {
                 json!({ "kind": k.kind, "description": k.description, "options": options })
             })
             .collect();
-        println!("{}", json!(kinds));
+        terminal::print(format_args!("{}", json!(kinds)));
         return;
     }
     for kind in sim::device_kinds() {
-        println!("{:<18} {}", kind.kind, kind.description);
+        terminal::print(format_args!("{:<18} {}", kind.kind, kind.description));
         for (name, values) in kind.options {
-            println!("{:<18}   {name}: {values}", "");
+            terminal::print(format_args!("{:<18}   {name}: {values}", ""));
         }
     }
 }
@@ -131,7 +137,7 @@ fn serve(args: &Serve) -> Result<(), Failure> {
     let faults = args.fault.iter().map(|f| fault(f)).collect::<Result<Vec<_>, _>>()?;
     let seed = args.seed.unwrap_or_else(drawn_seed);
     if args.seed.is_none() {
-        eprintln!("seed {seed}");
+        terminal::tell(format_args!("seed {seed}"));
     }
     let (_sender, stop) = signals::listen_quietly()?;
     let runtime = real_runtime();
@@ -149,11 +155,12 @@ fn serve(args: &Serve) -> Result<(), Failure> {
             strict_line: args.strict_line,
         };
         let server = Server::start(&world, &wiring, &options).await;
-        let server = server.map_err(|e| Failure::station(e.to_string(), "another simulator may be serving this bench"))?;
+        let server =
+            server.map_err(|e| Failure::station(e.to_string(), "another simulator may be serving this bench"))?;
         for served in server.served() {
-            println!("{} {} {}", served.port, served.kind, served.address);
+            terminal::print(format_args!("{} {} {}", served.port, served.kind, served.address));
         }
-        println!("ready");
+        terminal::print(format_args!("ready"));
         // Whoever waits for `ready` reads a pipe; if nobody reads, the simulator serves all the same.
         let _ = std::io::stdout().flush();
         operate(&world.backdoor(), stop).await;
@@ -184,9 +191,9 @@ fn alone(args: &Serve, device: &str) -> Result<Wiring, Failure> {
     let kind = words.next().unwrap_or_default();
     let mut options = BTreeMap::new();
     for word in words {
-        let (key, value) = word
-            .split_once('=')
-            .ok_or_else(|| Failure::usage(format!("--device: \"{word}\" is no key=value"), "see `firstlight sim devices`"))?;
+        let (key, value) = word.split_once('=').ok_or_else(|| {
+            Failure::usage(format!("--device: \"{word}\" is no key=value"), "see `firstlight sim devices`")
+        })?;
         options.insert(key.to_string(), value.to_string());
     }
     let instrument = sim::standalone(kind, &options);
@@ -197,7 +204,9 @@ fn alone(args: &Serve, device: &str) -> Result<Wiring, Failure> {
             Link::Serial { path: path.clone(), settings }
         }
         (None, Some(address)) => Link::Tcp { address: address.clone() },
-        (None, None) => return Err(Failure::usage("--device needs --pty LINK or --tcp HOST:PORT", "say where to serve it")),
+        (None, None) => {
+            return Err(Failure::usage("--device needs --pty LINK or --tcp HOST:PORT", "say where to serve it"));
+        }
     };
     let port = PortWiring { name: instrument.port.clone(), link };
     Ok(Wiring { ports: vec![port], instruments: vec![instrument] })
@@ -231,10 +240,10 @@ fn operator(door: &BackDoor, line: &str) {
         "" => {}
         "next" => {
             let part = door.next_unit();
-            eprintln!("unit {} is in the fixture", part.number);
+            terminal::tell(format_args!("unit {} is in the fixture", part.number));
         }
         "reference" => door.patch(Patch::Reference),
         "unit" => door.patch(Patch::Unit),
-        other => eprintln!("\"{other}\" is not known: next, reference, unit"),
+        other => terminal::tell(format_args!("\"{other}\" is not known: next, reference, unit")),
     }
 }

@@ -1,8 +1,6 @@
 //! Recipes and bench files that cannot be used: exit code 4 (or 3 where the station is not ready), the place and what to do.
 
-mod common;
-
-use common::User;
+use crate::common::User;
 
 fn recipe_text() -> String {
     recipes::named("400g-fr4").unwrap().to_string()

@@ -6,19 +6,19 @@ use std::process::{Child, Command, Output, Stdio};
 use tempfile::TempDir;
 
 /// The receptacle bench that is built in.
-pub const BENCH: &str = include_str!("../../benches/receptacle.toml");
+pub(crate) const BENCH: &str = include_str!("../../benches/receptacle.toml");
 
 /// A user with an empty home.
-pub struct User {
-    pub home: TempDir,
+pub(crate) struct User {
+    pub(crate) home: TempDir,
 }
 
 /// What a command came to.
 #[derive(Debug)]
-pub struct Got {
-    pub code: Option<i32>,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Got {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Got {
@@ -32,7 +32,7 @@ impl Got {
 
     /// Fails the test unless the exit code is `code` and stderr has `text`.
     #[track_caller]
-    pub fn expect(self, code: i32, text: &str) -> Got {
+    pub(crate) fn expect(self, code: i32, text: &str) -> Got {
         assert_eq!(self.code, Some(code), "{self:#?}");
         assert!(self.stderr.contains(text), "no \"{text}\" in {self:#?}");
         self
@@ -40,59 +40,59 @@ impl Got {
 
     /// stdout as one JSON document.
     #[track_caller]
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e}: {self:#?}"))
     }
 }
 
 impl User {
-    pub fn new() -> User {
+    pub(crate) fn new() -> User {
         User { home: TempDir::new().unwrap() }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.home.path().join(name)
     }
 
     /// Writes a file and gives its path as an argument.
-    pub fn file(&self, name: &str, text: impl AsRef<[u8]>) -> String {
+    pub(crate) fn file(&self, name: &str, text: impl AsRef<[u8]>) -> String {
         std::fs::write(self.path(name), text).unwrap();
         self.path(name).display().to_string()
     }
 
-    pub fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_firstlight"));
         command.args(args).current_dir(self.home.path()).stdin(Stdio::null());
         command.env("XDG_DATA_HOME", self.home.path()).env("HOME", self.home.path());
         command
     }
 
-    pub fn run(&self, args: &[&str]) -> Got {
+    pub(crate) fn run(&self, args: &[&str]) -> Got {
         Got::of(&self.command(args).output().unwrap())
     }
 
     /// A command line of several words, split at blanks.
-    pub fn line(&self, line: &str) -> Got {
+    pub(crate) fn line(&self, line: &str) -> Got {
         self.run(&line.split_whitespace().collect::<Vec<_>>())
     }
 
     /// The built-in bench with its serial ports below this home, edited.
-    pub fn bench(&self, name: &str, edit: impl Fn(String) -> String) -> String {
+    pub(crate) fn bench(&self, name: &str, edit: impl Fn(String) -> String) -> String {
         let here = self.path("ports").display().to_string();
         self.file(name, edit(BENCH.replace("/tmp/firstlight", &here)))
     }
 }
 
 /// A served bench; killed when dropped.
-pub struct Served {
+pub(crate) struct Served {
     child: Child,
     /// Lines printed up to `ready`.
-    pub lines: Vec<String>,
+    pub(crate) lines: Vec<String>,
 }
 
 impl Served {
     /// Starts `firstlight sim ARGS` and waits until it is ready.
-    pub fn start(user: &User, args: &[&str]) -> Served {
+    pub(crate) fn start(user: &User, args: &[&str]) -> Served {
         use std::io::{BufRead as _, BufReader};
         let mut all = vec!["sim"];
         all.extend(args);
@@ -114,7 +114,7 @@ impl Served {
     }
 
     /// Types a line at the simulator.
-    pub fn type_line(&mut self, line: &str) {
+    pub(crate) fn type_line(&mut self, line: &str) {
         use std::io::Write as _;
         let input = self.child.stdin.as_mut().unwrap();
         writeln!(input, "{line}").unwrap();
@@ -122,7 +122,7 @@ impl Served {
     }
 
     /// Sends SIGTERM and gives the exit code.
-    pub fn terminate(mut self) -> Option<i32> {
+    pub(crate) fn terminate(mut self) -> Option<i32> {
         terminate(self.child.id());
         self.child.wait().unwrap().code()
     }
@@ -136,22 +136,22 @@ impl Drop for Served {
 }
 
 /// Sends SIGTERM.
-pub fn terminate(pid: u32) {
+pub(crate) fn terminate(pid: u32) {
     signal("TERM", pid);
 }
 
 /// Sends a signal by name.
-pub fn signal(name: &str, pid: u32) {
+pub(crate) fn signal(name: &str, pid: u32) {
     let status = Command::new("kill").args([format!("-{name}"), pid.to_string()]).status().unwrap();
     assert!(status.success());
 }
 
 /// The log of a user.
-pub fn log_of(user: &User) -> PathBuf {
+pub(crate) fn log_of(user: &User) -> PathBuf {
     user.home.path().join("firstlight").join("log.db")
 }
 
 /// Whether a file is there.
-pub fn exists(path: impl AsRef<Path>) -> bool {
+pub(crate) fn exists(path: impl AsRef<Path>) -> bool {
     path.as_ref().symlink_metadata().is_ok()
 }

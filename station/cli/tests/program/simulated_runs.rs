@@ -1,8 +1,6 @@
 //! Runs on the embedded simulator, as a user or a script sees them.
 
-mod common;
-
-use common::User;
+use crate::common::User;
 
 #[test]
 fn one_command_aligns_tests_and_logs_a_unit() {
@@ -15,7 +13,7 @@ fn one_command_aligns_tests_and_logs_a_unit() {
     for step in ["source_on", "reference", "approach", "first_light", "peak", "measure", "source_off", "retract"] {
         assert!(got.stderr.contains(step), "{step}: {got:#?}");
     }
-    assert!(common::log_of(&user).is_file());
+    assert!(crate::common::log_of(&user).is_file());
     let shown = user.line("show last");
     assert!(shown.stdout.contains("coupling_loss") && shown.stdout.contains("peak"), "{shown:#?}");
 }

@@ -1,9 +1,7 @@
 //! Faults of wire and instruments on the embedded simulator: a clear message, the right exit code, a safe bench, and
 //! never the unit blamed.
 
-mod common;
-
-use common::User;
+use crate::common::User;
 
 /// Runs with a fault and gives exit code, run entry and stderr.
 fn with(fault: &str) -> (Option<i32>, serde_json::Value) {

@@ -1,11 +1,9 @@
 //! The simulated bench served on pseudo-terminals and TCP, and runs against it in real time. Few and short.
 
-mod common;
-
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
-use common::{Served, User, exists, log_of, signal, terminate};
+use crate::common::{Served, User, exists, signal, terminate};
 
 #[test]
 fn a_run_over_pseudo_terminals_passes_in_real_time_and_the_links_go_with_the_simulator() {

@@ -1,10 +1,8 @@
 //! The log: what keeps it from being written exits with 5 and says what to do, and nothing recorded is lost.
 
-mod common;
-
 use std::process::Command;
 
-use common::{User, log_of};
+use crate::common::{User, log_of};
 
 #[test]
 fn a_log_that_cannot_be_used_is_named_before_anything_runs() {

@@ -1,0 +1,10 @@
+//! The built program, run as a user or a script would.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod bad_files;
+mod common;
+mod faults;
+mod served_bench;
+mod simulated_runs;
+mod storage;
