@@ -8,6 +8,8 @@ const MAP_ROWS: usize = 17;
 const TIME_ROWS: usize = 6;
 /// From dark to bright; a cell never visited stays blank.
 const RAMP: [char; 9] = ['.', ':', '-', '=', '+', 'o', '*', '#', '@'];
+/// The cell of the brightest sample, whatever its neighbours.
+const BRIGHTEST: char = 'X';
 /// Below the brightest sample the ramp covers at most this, dB: deeper is noise floor.
 const DEPTH_MAX_DB: f64 = 40.0;
 
@@ -20,7 +22,8 @@ pub fn sketch(trace: &Trace) -> String {
     };
     let lowest = lit.iter().map(|(_, l)| *l).fold(top, f64::min);
     let bottom = lowest.max(top - DEPTH_MAX_DB);
-    let scale = format!("  {bottom:.1} dBm {} {top:.1} dBm\n", RAMP.iter().collect::<String>());
+    let ramp: String = RAMP.iter().collect();
+    let scale = format!("  {bottom:.1} dBm {ramp} {top:.1} dBm, {BRIGHTEST} the brightest on the map\n");
     let mut text = head;
     if trace.axes.len() >= 2 && trace.samples.iter().all(|s| s.actual.len() >= 2) {
         text.push_str(&map(trace, &lit, bottom, top));
@@ -57,11 +60,15 @@ fn map(trace: &Trace, lit: &[(&Sample, f64)], bottom: f64, top: f64) -> String {
         return String::new();
     }
     let mut cells = [[None::<f64>; COLUMNS]; MAP_ROWS];
+    let mut brightest = (f64::NEG_INFINITY, (0, 0));
     for (sample, level) in lit {
         let column = cell((sample.actual[0] - x0) / (x1 - x0), COLUMNS);
         let row = MAP_ROWS - 1 - cell((sample.actual[1] - y0) / (y1 - y0), MAP_ROWS);
         let best = cells[row][column].get_or_insert(*level);
         *best = best.max(*level);
+        if *level > brightest.0 {
+            brightest = (*level, (row, column));
+        }
     }
     let (x, y) = (&trace.axes[0], &trace.axes[1]);
     let mut text = String::new();
@@ -71,7 +78,12 @@ fn map(trace: &Trace, lit: &[(&Sample, f64)], bottom: f64, top: f64) -> String {
             r if r == MAP_ROWS - 1 => format!("{y} {y0:.1}"),
             _ => String::new(),
         };
-        let line: String = line.iter().map(|c| c.map_or(' ', |l| glyph(l, bottom, top))).collect();
+        let mark = |(column, level): (usize, &Option<f64>)| match level {
+            _ if brightest.1 == (row, column) => BRIGHTEST,
+            Some(level) => glyph(*level, bottom, top),
+            None => ' ',
+        };
+        let line: String = line.iter().enumerate().map(mark).collect();
         text.push_str(&format!("  {label:>10} |{line}|\n"));
     }
     let (left, right) = (format!("{x} {x0:.1}"), format!("{x1:.1} um"));
@@ -130,14 +142,15 @@ mod tests {
     }
 
     #[test]
-    fn the_brightest_place_is_drawn_brightest_where_it_is() {
+    fn the_brightest_place_is_marked_where_it_is() {
         let text = sketch(&trace(|x, y| {
             Reading::Power(Power::from_dbm(-10.0 - 0.1 * ((x - 4.0).powi(2) + (y - 5.0).powi(2))))
         }));
-        let (row, line) = text.lines().enumerate().find(|(_, l)| l.contains('@')).unwrap();
-        let column = line.find('@').unwrap() - line.find('|').unwrap() - 1;
-        // x = 4 of -10 to 9 is 74 % across; y = 5 of -10 to 9 is 79 % up.
-        assert!((40..=48).contains(&column) && (2..=6).contains(&row), "row {row} column {column}\n{text}");
+        let (row, line) = text.lines().enumerate().find(|(_, l)| l.contains('X')).unwrap();
+        let column = line.find('X').unwrap() - line.find('|').unwrap() - 1;
+        // x = 4 of -10 to 9 is 74 % across 60 columns; y = 5 of -10 to 9 is 79 % up 17 rows, below one line of heading.
+        assert_eq!((row, column), (4, 44), "\n{text}");
+        assert!(text.contains('@') && text.contains('.'), "bright around it, dark at the corner\n{text}");
         assert!(text.contains("first_light (step 4): 400 samples"));
     }
 
