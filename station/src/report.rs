@@ -150,7 +150,7 @@ pub fn wire(detail: &RunDetail) -> String {
         }
     }
     if text.is_empty() {
-        text.push_str("\nno transcripts: they are kept with errors\n");
+        text.push_str("\nno transcripts: they are kept with errors, and where `run --wire` asked for them\n");
     }
     text
 }

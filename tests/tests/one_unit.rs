@@ -46,7 +46,7 @@ fn run(text: &str, seed: u64, defects: bool, prepare: impl FnOnce(&BackDoor)) ->
         bench.connect(recipe.unit.wavelength_nm).await.unwrap();
         let (_sender, mut stop) = stop();
         let mut events: Vec<Event> = Vec::new();
-        let job = Job { recipe: &recipe, launched: LaunchedSource::Tap };
+        let job = Job { recipe: &recipe, launched: LaunchedSource::Tap, keep_transcripts: false };
         let end = sequence::run(&mut bench, &job, &mut stop, &mut events).await;
         Came { events, end, truth: door.truth(), part }
     })

@@ -92,7 +92,9 @@ fn talk(verbose: u8) {
         _ => "trace",
     };
     let filter = EnvFilter::try_from_env("FIRSTLIGHT_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time();
+    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours);
+    let subscriber = subscriber.with_writer(std::io::stderr).without_time();
     // Only the first subscriber of a process counts, and this is it.
     let _ = subscriber.try_init();
 }

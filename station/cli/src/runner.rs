@@ -40,6 +40,7 @@ pub(crate) struct Plan {
     pub(crate) operator: Option<String>,
     pub(crate) units: u32,
     pub(crate) launched: LaunchedSource,
+    pub(crate) keep_transcripts: bool,
     pub(crate) talk: bool,
 }
 
@@ -188,7 +189,7 @@ async fn one(
     };
     let run_id = sink.writer.begin(&start).map_err(|e| Failure::storage(&e))?;
     sink.begin(&start);
-    let job = Job { recipe: &plan.recipe, launched: plan.launched };
+    let job = Job { recipe: &plan.recipe, launched: plan.launched, keep_transcripts: plan.keep_transcripts };
     let end = sequence::run(bench, &job, stop, sink).await;
     sink.end(&end);
     sink.writer.end(&end).map_err(|e| Failure::storage(&e))?;

@@ -120,6 +120,8 @@ pub struct Job<'r> {
     pub recipe: &'r Recipe,
     /// Where the launched power comes from.
     pub launched: LaunchedSource,
+    /// Keep the transcripts of the instruments' last exchanges also where the run does not end in an error.
+    pub keep_transcripts: bool,
 }
 
 /// Runs a recipe on the unit in the fixture of a connected bench. Emits every event but the first and the last, which
@@ -137,18 +139,15 @@ pub async fn run(bench: &mut Bench, job: &Job<'_>, stop: &mut Stop, sink: &mut d
             (outcome, Some(cause))
         }
     };
-    let mut message = halt.as_ref().map(|h| told(&h.to_string(), h.hint()));
-    if outcome == Outcome::Error {
+    let mut problems: Vec<String> = halt.iter().map(ToString::to_string).collect();
+    if outcome == Outcome::Error || job.keep_transcripts {
         run.transcripts();
     }
     let safety = run.bench.make_safe(phase).await;
     if !safety.is_safe() {
-        let problems = safety.problems.join("; ");
-        run.note(format!("the bench is not safe: {problems}"));
-        message = Some(match message {
-            Some(m) => format!("{m}; the bench is not safe: {problems}"),
-            None => format!("the bench is not safe: {problems}"),
-        });
+        let unsafe_bench = format!("the bench is not safe: {}", safety.problems.join("; "));
+        run.note(unsafe_bench.clone());
+        problems.push(unsafe_bench);
         // A verdict stands on its measurements, but a part left near contact is the station's fault to clear.
         if outcome != Outcome::Aborted {
             (outcome, cause) = (Outcome::Error, Some(Cause::Station));
@@ -156,6 +155,7 @@ pub async fn run(bench: &mut Bench, job: &Job<'_>, stop: &mut Stop, sink: &mut d
     } else if phase != Phase::Free {
         run.enter(Phase::Free);
     }
+    let message = (!problems.is_empty()).then(|| told(&problems.join("; "), halt.as_ref().map_or("", Halt::hint)));
     RunEnd { t_s: run.t_s(), outcome, cause, message, phase, safe: safety.is_safe() }
 }
 

@@ -79,6 +79,9 @@ pub(crate) struct Args {
     /// The log; firstlight/log.db in the user's data directory where not given.
     #[arg(long, value_name = "FILE")]
     db: Option<PathBuf>,
+    /// Keep the transcripts of the instruments' last exchanges with every run, not only with errors (`show --wire`).
+    #[arg(long)]
+    wire: bool,
     /// One JSON document on stdout.
     #[arg(long)]
     json: bool,
@@ -183,6 +186,7 @@ fn plan(args: &Args) -> Result<Plan, Failure> {
         operator: args.operator.clone(),
         units: args.units,
         launched,
+        keep_transcripts: args.wire,
         talk: !args.json && args.units == 1,
     })
 }

@@ -77,3 +77,15 @@ fn a_transcript_of_the_last_exchanges_is_kept_with_an_error() {
         "{stage:#}"
     );
 }
+
+#[test]
+fn transcripts_are_kept_with_a_run_that_passes_only_where_asked_for() {
+    let user = User::new();
+    let kept = |line: &str| {
+        assert_eq!(user.line(line).code, Some(0));
+        user.line("show last --json").json()["transcripts"].as_array().unwrap().len()
+    };
+    assert_eq!(kept("run 400g-fr4 --sim --seed 1"), 0);
+    assert_eq!(kept("run 400g-fr4 --sim --seed 1 --wire"), 4);
+    assert!(user.line("show last --wire").stdout.contains("*IDN?"));
+}
