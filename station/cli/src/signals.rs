@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM become a stop that a run listens to.
+//! SIGINT, SIGTERM and an operator's word become a stop that a run listens to.
 
 use std::sync::Arc;
 
@@ -35,6 +35,17 @@ fn listen_saying(at_first: &'static str, then: &'static str) -> Result<(StopSend
         }
     });
     Ok((sender, receiver))
+}
+
+/// A line `stop` on standard input asks for a stop too. Its end asks for nothing.
+pub(crate) fn listen_to_stdin(sender: StopSender) {
+    std::thread::spawn(move || {
+        let lines = std::io::stdin().lines().map_while(Result::ok);
+        for _ in lines.filter(|line| line.trim() == "stop") {
+            terminal::tell(format_args!("stopping: making the bench safe"));
+            sender.stop(StopReason::Operator);
+        }
+    });
 }
 
 /// Lets a write beyond the limit on file sizes fail like one on a full disk; by itself it would end the program with the

@@ -4,6 +4,7 @@
 //! whatever is not the part's gives `Error`, and the part is run again.
 
 pub mod preflight;
+mod readings;
 mod steps;
 mod stop;
 
@@ -52,6 +53,9 @@ pub enum Halt {
     /// The signal meter gave no power where one was needed.
     #[error("the signal meter gives no power ({0})")]
     NoReading(&'static str),
+    /// Readings at rest that do not agree with one another.
+    #[error("more than a quarter of the {0}'s readings at rest do not agree with the others")]
+    Scattered(&'static str),
     /// The signal meter repeats itself to the last digit.
     #[error("the signal meter is frozen: {0} readings in a row are the same to the last digit")]
     Frozen(usize),
@@ -102,6 +106,9 @@ impl Halt {
             }
             Halt::NotDark { .. } => "cover the fixture, or zero the meter",
             Halt::NoReading(_) => "check range and sensor of the signal meter",
+            Halt::Scattered(_) => {
+                "look for loose connectors, a damaged serial cable, or something that shakes the bench"
+            }
             Halt::Frozen(_) => "restart the meter",
             Halt::NoLight(_) => "check the fibre to the signal meter and the part in the fixture, then run again",
             Halt::ThresholdInTheDark { .. } => {

@@ -82,6 +82,9 @@ pub(crate) struct Args {
     /// Keep the transcripts of the instruments' last exchanges with every run, not only with errors (`show --wire`).
     #[arg(long)]
     wire: bool,
+    /// A line `stop` on standard input stops the run, as a stop button would; exit code 6.
+    #[arg(long)]
+    stdin: bool,
     /// One JSON document on stdout.
     #[arg(long)]
     json: bool,
@@ -99,7 +102,10 @@ pub(crate) fn main(args: &Args) -> Result<u8, Failure> {
         terminal::tell(format_args!("seed {seed}"));
     }
     signals::survive_file_size_limit()?;
-    let (_sender, mut stop) = signals::listen()?;
+    let (sender, mut stop) = signals::listen()?;
+    if args.stdin {
+        signals::listen_to_stdin(sender);
+    }
     let path = paths::log(args.db.as_deref())?;
     let writer = Writer::open(&path, Timestamp::now).map_err(|e| Failure::storage(&e))?;
     for run in writer.recovered() {

@@ -89,3 +89,15 @@ fn transcripts_are_kept_with_a_run_that_passes_only_where_asked_for() {
     assert_eq!(kept("run 400g-fr4 --sim --seed 1 --wire"), 4);
     assert!(user.line("show last --wire").stdout.contains("*IDN?"));
 }
+
+#[test]
+fn a_byte_lost_or_flipped_on_the_tap_never_fails_the_unit() {
+    // Moments of the run's readings at rest: settling, threshold, measurement.
+    for fault in ["drop-byte", "flip-byte"] {
+        for at in ["0.3", "0.6", "5.7", "9.1", "9.12", "9.14"] {
+            let (code, got) = with(&format!("{fault}:tap_meter@{at}"));
+            assert_ne!(code, Some(1), "{fault}@{at}: {got:#}");
+            assert_eq!(got["runs"].as_array().unwrap().len(), 1);
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! The simulated bench served on pseudo-terminals and TCP, and runs against it in real time. Few and short.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::Stdio;
 
 use crate::common::{Served, User, exists, signal, terminate};
@@ -78,13 +78,14 @@ fn a_station_killed_in_mid_run_loses_nothing_and_the_next_run_backs_off_first() 
 }
 
 #[test]
-fn sigterm_makes_the_bench_safe_and_exits_143_and_sigint_130() {
+fn sigterm_sigint_and_the_operators_stop_make_the_bench_safe_and_have_their_exit_codes() {
     let user = User::new();
     let bench = user.bench("b.toml", |t| t);
     let _served = Served::start(&user, &[&bench, "--seed", "4"]);
-    for (name, code) in [("TERM", 143), ("INT", 130)] {
+    for (name, code) in [("TERM", 143), ("INT", 130), ("stop", 6)] {
         let mut station = user
-            .command(&["run", "400g-fr4", "--bench", &bench, "--serial-number", name])
+            .command(&["run", "400g-fr4", "--bench", &bench, "--serial-number", name, "--stdin"])
+            .stdin(Stdio::piped())
             .stderr(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -94,10 +95,10 @@ fn sigterm_makes_the_bench_safe_and_exits_143_and_sigint_130() {
         while !said.contains("approach") {
             assert!(reader.read_line(&mut said).unwrap() > 0, "{said}");
         }
-        if name == "TERM" {
-            terminate(station.id())
-        } else {
-            signal(name, station.id())
+        match name {
+            "TERM" => terminate(station.id()),
+            "INT" => signal(name, station.id()),
+            word => writeln!(station.stdin.as_mut().unwrap(), "{word}").unwrap(),
         }
         let drain = std::thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
         let output = station.wait_with_output().unwrap();

@@ -1,0 +1,95 @@
+//! What readings at rest say together: whether they agree, whether the meter lives. Pure.
+
+use units::Power;
+
+use crate::event::Sample;
+
+/// A reading this many standard deviations from the median is left out; of 16 normal ones one in 30 million would be.
+const OUTLIER_DEVIATIONS: f64 = 6.0;
+
+/// A reading nearer to the median than this share of it (0.02 dB) is never left out: noise may be finer than a digit.
+const OUTLIER_LEAST: f64 = 0.005;
+
+/// So many readings alike to the last digit are no chance: a meter's noise moves its last digit.
+const FROZEN: usize = 12;
+
+/// The mean of readings that agree, W, and how many did not: those far from the median by the measure of the others. A
+/// byte changed on the wire can give such a reading. `None` where more than a quarter disagree, or there are none.
+pub(super) fn agreed(watts: &[f64]) -> Option<(f64, usize)> {
+    let median = median(watts)?;
+    let off: Vec<f64> = watts.iter().map(|w| (w - median).abs()).collect();
+    let bound = (OUTLIER_DEVIATIONS * 1.4826 * self::median(&off)?).max(OUTLIER_LEAST * median.abs());
+    let kept: Vec<f64> = watts.iter().zip(&off).filter(|(_, off)| **off <= bound).map(|(w, _)| *w).collect();
+    let left_out = watts.len() - kept.len();
+    #[expect(clippy::cast_precision_loss, reason = "a handful of readings")]
+    let mean = kept.iter().sum::<f64>() / kept.len() as f64;
+    (left_out * 4 <= watts.len()).then_some((mean, left_out))
+}
+
+fn median(values: &[f64]) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    let upper = *sorted.get(middle)?;
+    Some(if sorted.len().is_multiple_of(2) { (sorted[middle - 1] + upper) / 2.0 } else { upper })
+}
+
+/// How many readings in a row were the same power to the last digit, if that is too many.
+pub(super) fn frozen(samples: &[Sample]) -> Option<usize> {
+    let powers: Vec<f64> = samples.iter().filter_map(|s| s.readings.first()?.power()).map(Power::watts).collect();
+    same_to_the_last_digit(&powers)
+}
+
+pub(super) fn same_to_the_last_digit(values: &[f64]) -> Option<usize> {
+    let longest = values.chunk_by(|a, b| a == b).map(<[f64]>::len).max().unwrap_or(0);
+    (longest >= FROZEN).then_some(longest)
+}
+
+/// dBm for messages and measurements of what may be below zero watts: no lower than a femtowatt.
+pub(super) fn dbm(power: Power) -> f64 {
+    Power::from_watts(power.watts().max(1e-15)).dbm().unwrap_or(-120.0)
+}
+
+/// A power in words, also where it is not above zero.
+pub(super) fn dbm_or_none(power: Power) -> String {
+    power.dbm().map_or_else(|| format!("{:.1e} W", power.watts()), |dbm| format!("{dbm:.1} dBm"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_meter_that_repeats_itself_is_frozen_and_one_with_noise_is_not() {
+        let alive: Vec<f64> = (0..40).map(|i| 1e-9 + 1e-12 * f64::from(i % 7)).collect();
+        assert_eq!(same_to_the_last_digit(&alive), None);
+        let mut dead = alive;
+        dead.extend([5e-9; FROZEN]);
+        assert_eq!(same_to_the_last_digit(&dead), Some(FROZEN));
+        assert_eq!(same_to_the_last_digit(&[]), None);
+    }
+
+    #[test]
+    fn a_reading_far_from_all_others_is_left_out_and_scattered_ones_are_refused() {
+        let mut watts: Vec<f64> = (0..16).map(|i| 1e-3 * (1.0 + 1e-4 * f64::from(i % 5))).collect();
+        let (clean, none) = agreed(&watts).unwrap();
+        assert_eq!(none, 0);
+        watts[3] = 1e-6;
+        let (mean, left_out) = agreed(&watts).unwrap();
+        assert!(left_out == 1 && (mean / clean - 1.0).abs() < 1e-4, "{mean} {left_out}");
+        for w in &mut watts[8..13] {
+            *w *= 3.0;
+        }
+        assert_eq!(agreed(&watts), None);
+        assert_eq!(agreed(&[]), None);
+        // Noise as great as the signal is no outlier.
+        let noisy: Vec<f64> = (0..16).map(|i| f64::from((i * 7) % 16) - 8.0).collect();
+        assert_eq!(agreed(&noisy).unwrap().1, 0);
+    }
+
+    #[test]
+    fn a_power_below_zero_has_a_finite_dbm_for_the_log() {
+        assert_eq!(dbm(Power::from_watts(-1e-12)), -120.0);
+        assert!((dbm(Power::from_dbm(-23.0)) + 23.0).abs() < 1e-9);
+    }
+}
