@@ -84,6 +84,8 @@ CREATE TABLE measurement (
     launched_w      REAL,
     launched_origin TEXT CHECK (launched_origin IN ('tap', 'reference', 'unit')),
     launched_age_s  REAL,
+    launched_uncertainty_db REAL, -- expanded, k = 2
+    uncertainty     REAL, -- expanded, k = 2, in unit
     CHECK ((launched_w IS NULL) = (launched_origin IS NULL))
 ) STRICT;
 CREATE INDEX measurement_of_run ON measurement (run_seq);

@@ -175,6 +175,8 @@ pub struct Launched {
     pub origin: LaunchedOrigin,
     /// How old it was when used, seconds.
     pub age_s: f64,
+    /// Its expanded uncertainty (k = 2), dB.
+    pub uncertainty_db: f64,
 }
 
 /// One measured value with its limits.
@@ -192,6 +194,8 @@ pub struct Measurement {
     pub value: f64,
     /// Unit (`dB`, `dBm`, `um`).
     pub unit: String,
+    /// Expanded uncertainty (k = 2) in `unit`, dB for a power in dBm: calibration of the meters and scatter of the readings.
+    pub uncertainty: Option<f64>,
     /// Lower limit, if any.
     pub lower: Option<f64>,
     /// Upper limit, if any.

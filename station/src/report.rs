@@ -159,7 +159,7 @@ pub fn wire(detail: &RunDetail) -> String {
 pub fn measurement(m: &Measurement) -> String {
     let limits = match (m.lower, m.upper) {
         (Some(l), Some(u)) => format!("limits {l} to {u} {}", m.unit),
-        (Some(l), None) => format!("limit at least {l} {}", m.unit),
+        (Some(l), None) => format!("limit at least {l:.3} {}", m.unit),
         (None, Some(u)) => format!("limit at most {u} {}", m.unit),
         (None, None) => "no limit".to_string(),
     };
@@ -169,7 +169,8 @@ pub fn measurement(m: &Measurement) -> String {
         let age = if l.age_s > 0.0 { format!(", {:.1} h old", l.age_s / 3600.0) } else { String::new() };
         format!("; launched {dbm} by {}{age}", l.origin.as_str())
     });
-    format!("{:<16} {:>9.3} {:<4} {limits} {word}{against}", m.name, m.value, m.unit)
+    let about = m.uncertainty.map_or(String::new(), |u| format!("+-{u:.2} "));
+    format!("{:<16} {:>9.3} {about}{:<4} {limits} {word}{against}", m.name, m.value, m.unit)
 }
 
 /// Yield in words: counts first, then shares with their intervals.

@@ -1,7 +1,7 @@
 //! Results of runs as lines for people and as the JSON document for scripts.
 
 use serde_json::{Value, json};
-use station::event::{Event, Measurement, Outcome};
+use station::event::{Event, Outcome};
 
 use crate::runner::{Done, Report, cause};
 use crate::terminal;
@@ -30,29 +30,13 @@ pub(crate) fn run(done: &Done) -> String {
         text.push_str("  (simulated)");
     }
     for m in &done.measurements {
-        text.push_str(&format!("\n  {}", measurement(m)));
+        text.push_str(&format!("\n  {}", station::report::measurement(m)));
     }
     if let Some(message) = &end.message {
         let why = cause(end).unwrap_or("-");
         text.push_str(&format!("\n  cause: {why}: {}", message.replace('\n', "\n  ")));
     }
     text
-}
-
-fn measurement(m: &Measurement) -> String {
-    let limits = match (m.lower, m.upper) {
-        (Some(l), Some(u)) => format!("limits {l} to {u} {}", m.unit),
-        (Some(l), None) => format!("limit at least {l:.3} {}", m.unit),
-        (None, Some(u)) => format!("limit at most {u} {}", m.unit),
-        (None, None) => "no limit".to_string(),
-    };
-    let word = m.outcome.map_or("", Outcome::as_str);
-    let against = m.launched.map_or(String::new(), |l| {
-        let dbm = l.power_w.dbm().map_or("-".to_string(), |d| format!("{d:.2} dBm"));
-        let age = if l.age_s > 0.0 { format!(", {:.1} h old", l.age_s / 3600.0) } else { String::new() };
-        format!("; launched {dbm} by {}{age}", l.origin.as_str())
-    });
-    format!("{:<16} {:>9.3} {:<4} {limits} {word}{against}", m.name, m.value, m.unit)
 }
 
 /// What many runs came to.
@@ -96,7 +80,7 @@ fn entry(done: &Done, seed: Option<u64>) -> Value {
         .iter()
         .map(|m| {
             json!({
-                "name": m.name, "channel": m.channel, "value": m.value, "unit": m.unit,
+                "name": m.name, "channel": m.channel, "value": m.value, "unit": m.unit, "uncertainty": m.uncertainty,
                 "lower": m.lower, "upper": m.upper, "outcome": m.outcome, "launched": m.launched,
             })
         })

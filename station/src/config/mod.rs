@@ -119,6 +119,8 @@ pub struct Channel {
     pub role: Role,
     /// Noise of a dark reading, one standard deviation.
     pub floor: Power,
+    /// Expanded uncertainty (k = 2) of its power, dB: calibration of the meter, its connector, of a tap also the split.
+    pub uncertainty_db: f64,
     /// Highest dark level of a healthy bench (room light, offset).
     pub dark_max: Power,
 }
@@ -152,6 +154,8 @@ pub struct Reference {
     pub power: Power,
     /// When.
     pub measured_at: Timestamp,
+    /// Expanded uncertainty (k = 2) of a loss against it, dB: mating of the patch cord, drift of the source since.
+    pub uncertainty_db: f64,
 }
 
 /// A bench file that can be used.

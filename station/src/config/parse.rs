@@ -422,15 +422,23 @@ fn channel(name: &str, t: &Table<'_>, meters: &BTreeMap<String, Meter>) -> Optio
         number: u32::try_from(t.i64_within("number", 1, 64, 1)).ok()?,
         role,
         floor: Power::from_dbm(t.f64_within("floor_dbm", -120.0, 0.0, -70.0)),
+        uncertainty_db: t.f64_within("uncertainty_db", 0.0, 10.0, CHANNEL_UNCERTAINTY_DB),
         dark_max: Power::from_dbm(t.f64_within("dark_max_dbm", -120.0, 0.0, -55.0)),
     })
 }
+
+/// Absolute accuracy of InGaAs photodiode sensors with a fibre adapter, +-3 to 5 % by their makers' data sheets.
+const CHANNEL_UNCERTAINTY_DB: f64 = 0.2;
+
+/// Repeatability of mating a single-mode connector, twice 0.05 dB.
+const REFERENCE_UNCERTAINTY_DB: f64 = 0.1;
 
 fn reference(root: &Table<'_>) -> (Option<Reference>, f64) {
     /// A shift, where the bench file says nothing else.
     const MAX_AGE_H: f64 = 12.0;
     let Some(t) = root.table("reference") else { return (None, MAX_AGE_H * 3600.0) };
     let max_age = t.f64_within("max_age_h", 0.01, 10_000.0, MAX_AGE_H) * 3600.0;
+    let uncertainty_db = t.f64_within("uncertainty_db", 0.0, 10.0, REFERENCE_UNCERTAINTY_DB);
     let power = t.f64("power_dbm");
     let at = t.str("measured_at").and_then(|text| {
         let parsed = text.parse().ok();
@@ -444,7 +452,9 @@ fn reference(root: &Table<'_>) -> (Option<Reference>, f64) {
         parsed
     });
     match (power, at) {
-        (Some(dbm), Some(measured_at)) => (Some(Reference { power: Power::from_dbm(dbm), measured_at }), max_age),
+        (Some(dbm), Some(measured_at)) => {
+            (Some(Reference { power: Power::from_dbm(dbm), measured_at, uncertainty_db }), max_age)
+        }
         (None, None) => (None, max_age),
         _ => {
             if t.has("power_dbm") != t.has("measured_at") {

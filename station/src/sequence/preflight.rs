@@ -45,6 +45,8 @@ pub struct UnitLaunched {
     pub power: Power,
     /// When it was measured.
     pub measured_at: Timestamp,
+    /// Its expanded uncertainty (k = 2), dB.
+    pub uncertainty_db: f64,
 }
 
 /// Chooses where the launched power comes from: the tap, then data of the unit, then the bench's reference measurement
@@ -55,7 +57,12 @@ pub fn launched(bench: &BenchConfig, unit: Option<UnitLaunched>, now: Timestamp)
     }
     let age = |at: Timestamp| now.duration_since(at).as_secs_f64();
     if let Some(unit) = unit {
-        let launched = Launched { power_w: unit.power, origin: LaunchedOrigin::Unit, age_s: age(unit.measured_at) };
+        let launched = Launched {
+            power_w: unit.power,
+            origin: LaunchedOrigin::Unit,
+            age_s: age(unit.measured_at),
+            uncertainty_db: unit.uncertainty_db,
+        };
         return LaunchedSource::Earlier(launched);
     }
     match &bench.reference {
@@ -63,6 +70,7 @@ pub fn launched(bench: &BenchConfig, unit: Option<UnitLaunched>, now: Timestamp)
             power_w: r.power,
             origin: LaunchedOrigin::Reference,
             age_s: age(r.measured_at),
+            uncertainty_db: r.uncertainty_db,
         }),
         _ => LaunchedSource::None,
     }
@@ -165,6 +173,10 @@ mod tests {
         Recipe::parse(recipes::named("400g-fr4").unwrap()).unwrap()
     }
 
+    fn reference(at: &str) -> Reference {
+        Reference { power: Power::from_dbm(2.0), measured_at: at.parse().unwrap(), uncertainty_db: 0.1 }
+    }
+
     fn now() -> Timestamp {
         "2026-03-01T12:00:00Z".parse().unwrap()
     }
@@ -206,14 +218,11 @@ mod tests {
         let missing = only(&bench);
         assert_eq!(missing.concern, Concern::Station);
         assert!(missing.message.contains("no reference measurement"));
-        bench.reference =
-            Some(Reference { power: Power::from_dbm(2.0), measured_at: "2026-02-27T12:00:00Z".parse().unwrap() });
+        bench.reference = Some(reference("2026-02-27T12:00:00Z"));
         assert!(only(&bench).message.contains("48.0 h old, 12.0 h are allowed"));
-        bench.reference =
-            Some(Reference { power: Power::from_dbm(2.0), measured_at: "2026-03-02T12:00:00Z".parse().unwrap() });
+        bench.reference = Some(reference("2026-03-02T12:00:00Z"));
         assert!(only(&bench).message.contains("h old"), "a date in the future is not young");
-        bench.reference =
-            Some(Reference { power: Power::from_dbm(2.0), measured_at: "2026-03-01T11:00:00Z".parse().unwrap() });
+        bench.reference = Some(reference("2026-03-01T11:00:00Z"));
         assert_eq!(preflight(&recipe(), &bench, None, now()), vec![]);
         let LaunchedSource::Earlier(l) = launched(&bench, None, now()) else { panic!() };
         assert_eq!((l.origin, l.age_s), (LaunchedOrigin::Reference, 3600.0));
@@ -222,7 +231,7 @@ mod tests {
     #[test]
     fn data_of_the_unit_stand_in_for_a_reference() {
         let bench = without_tap();
-        let unit = UnitLaunched { power: Power::from_dbm(1.0), measured_at: now() };
+        let unit = UnitLaunched { power: Power::from_dbm(1.0), measured_at: now(), uncertainty_db: 0.2 };
         assert_eq!(preflight(&recipe(), &bench, Some(unit), now()), vec![]);
         let LaunchedSource::Earlier(l) = launched(&bench, Some(unit), now()) else { panic!() };
         assert_eq!(l.origin, LaunchedOrigin::Unit);

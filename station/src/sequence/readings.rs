@@ -13,17 +13,41 @@ const OUTLIER_LEAST: f64 = 0.005;
 /// So many readings alike to the last digit are no chance: a meter's noise moves its last digit.
 const FROZEN: usize = 12;
 
-/// The mean of readings that agree, W, and how many did not: those far from the median by the measure of the others. A
-/// byte changed on the wire can give such a reading. `None` where more than a quarter disagree, or there are none.
-pub(super) fn agreed(watts: &[f64]) -> Option<(f64, usize)> {
+/// Readings at rest that agree.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Agreed {
+    /// Their mean.
+    pub(super) mean: Power,
+    /// Standard deviation of the mean, W.
+    pub(super) deviation_w: f64,
+    /// How many others were left out.
+    pub(super) left_out: usize,
+}
+
+impl Agreed {
+    /// What their scatter adds to the expanded uncertainty (k = 2) of the mean, dB; infinite for a mean of nothing.
+    pub(super) fn scatter_db(&self) -> f64 {
+        let share = 2.0 * self.deviation_w / self.mean.watts();
+        if share >= 0.0 { 10.0 * (1.0 + share).log10() } else { f64::INFINITY }
+    }
+}
+
+/// The mean of readings that agree, W, without those far from the median by the measure of the others: a byte changed on
+/// the wire can give such a reading. `None` where more than a quarter disagree, or there are none.
+pub(super) fn agreed(watts: &[f64]) -> Option<Agreed> {
     let median = median(watts)?;
     let off: Vec<f64> = watts.iter().map(|w| (w - median).abs()).collect();
     let bound = (OUTLIER_DEVIATIONS * 1.4826 * self::median(&off)?).max(OUTLIER_LEAST * median.abs());
     let kept: Vec<f64> = watts.iter().zip(&off).filter(|(_, off)| **off <= bound).map(|(w, _)| *w).collect();
     let left_out = watts.len() - kept.len();
+    if left_out * 4 > watts.len() {
+        return None;
+    }
     #[expect(clippy::cast_precision_loss, reason = "a handful of readings")]
-    let mean = kept.iter().sum::<f64>() / kept.len() as f64;
-    (left_out * 4 <= watts.len()).then_some((mean, left_out))
+    let n = kept.len() as f64;
+    let mean = kept.iter().sum::<f64>() / n;
+    let variance = kept.iter().map(|w| (w - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
+    Some(Agreed { mean: Power::from_watts(mean), deviation_w: (variance / n).sqrt(), left_out })
 }
 
 fn median(values: &[f64]) -> Option<f64> {
@@ -72,11 +96,13 @@ mod tests {
     #[test]
     fn a_reading_far_from_all_others_is_left_out_and_scattered_ones_are_refused() {
         let mut watts: Vec<f64> = (0..16).map(|i| 1e-3 * (1.0 + 1e-4 * f64::from(i % 5))).collect();
-        let (clean, none) = agreed(&watts).unwrap();
-        assert_eq!(none, 0);
+        let clean = agreed(&watts).unwrap();
+        assert_eq!(clean.left_out, 0);
+        // Deviation of 0, 1, 2, 3, 4 (1e-7 W) over the root of 16.
+        assert!((clean.deviation_w / 3.6e-8 - 1.0).abs() < 0.1, "{clean:?}");
         watts[3] = 1e-6;
-        let (mean, left_out) = agreed(&watts).unwrap();
-        assert!(left_out == 1 && (mean / clean - 1.0).abs() < 1e-4, "{mean} {left_out}");
+        let got = agreed(&watts).unwrap();
+        assert!(got.left_out == 1 && (got.mean.watts() / clean.mean.watts() - 1.0).abs() < 1e-4, "{got:?}");
         for w in &mut watts[8..13] {
             *w *= 3.0;
         }
@@ -84,7 +110,7 @@ mod tests {
         assert_eq!(agreed(&[]), None);
         // Noise as great as the signal is no outlier.
         let noisy: Vec<f64> = (0..16).map(|i| f64::from((i * 7) % 16) - 8.0).collect();
-        assert_eq!(agreed(&noisy).unwrap().1, 0);
+        assert_eq!(agreed(&noisy).unwrap().left_out, 0);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use recipes::{Axis, Quantity, Step};
 use units::{Power, Reading, db_ratio};
 
-use super::readings::{agreed, dbm, dbm_or_none, frozen, same_to_the_last_digit};
+use super::readings::{Agreed, agreed, dbm, dbm_or_none, frozen, same_to_the_last_digit};
 use super::{Halt, Job, LaunchedSource, Stop, emit};
 use crate::bench::Bench;
 use crate::event::{Event, EventSink, Launched, LaunchedOrigin, Measurement, Outcome, Phase, Sample, Trace};
@@ -269,6 +269,7 @@ impl<'a> Run<'a> {
             channel: Some(self.bench.config().signal().name.clone()),
             value: most,
             unit: "dBm".into(),
+            uncertainty: None,
             lower: Some(limit),
             upper: None,
             outcome: Some(Outcome::Fail),
@@ -331,35 +332,44 @@ impl<'a> Run<'a> {
         let coupled = self.agreed("signal", &coupled)?;
         let launched = match self.job.launched {
             LaunchedSource::Tap => {
-                let power_w = self.agreed("tap", &launched)?;
-                self.check_source(Some(power_w))?;
-                Some(Launched { power_w, origin: LaunchedOrigin::Tap, age_s: 0.0 })
+                let tap = self.agreed("tap", &launched)?;
+                self.check_source(Some(tap.mean))?;
+                let uncertainty_db = self.bench.config().tap().map_or(0.0, |(c, _)| c.uncertainty_db);
+                let uncertainty_db = uncertainty_db.hypot(tap.scatter_db());
+                Some(Launched { power_w: tap.mean, origin: LaunchedOrigin::Tap, age_s: 0.0, uncertainty_db })
             }
             LaunchedSource::Earlier(l) => Some(Launched { age_s: l.age_s + self.t_s(), ..l }),
             LaunchedSource::None => None,
         };
-        self.record(quantity, coupled, launched)
+        self.record(quantity, &coupled, launched)
     }
 
     /// The mean of readings of one channel without those that the others do not bear out.
-    fn agreed(&mut self, channel: &'static str, watts: &[f64]) -> Result<Power, Halt> {
-        let (mean, left_out) = agreed(watts).ok_or(Halt::Scattered(channel))?;
-        if left_out > 0 {
-            self.note(format!("{left_out} of {} readings of the {channel} left out: far from all others", watts.len()));
+    fn agreed(&mut self, channel: &'static str, watts: &[f64]) -> Result<Agreed, Halt> {
+        let agreed = agreed(watts).ok_or(Halt::Scattered(channel))?;
+        if agreed.left_out > 0 {
+            let of = watts.len();
+            self.note(format!("{} of {of} readings of the {channel} left out: far from all others", agreed.left_out));
         }
-        Ok(Power::from_watts(mean))
+        Ok(agreed)
     }
 
     /// Records the power, and the loss where there is a launched power; judges both.
-    fn record(&mut self, quantity: Quantity, coupled: Power, launched: Option<Launched>) -> Result<Done, Halt> {
-        let dbm = coupled.dbm().ok_or(Halt::NoReading("no light left at the end of the alignment"))?;
-        let mut passed = self.judge(Quantity::CoupledPower, dbm, None);
+    fn record(&mut self, quantity: Quantity, coupled: &Agreed, launched: Option<Launched>) -> Result<Done, Halt> {
+        let dbm = coupled.mean.dbm().ok_or(Halt::NoReading("no light left at the end of the alignment"))?;
+        let calibration_db = self.bench.config().signal().uncertainty_db;
+        let scatter_db = coupled.scatter_db();
+        let mut passed = self.judge(Quantity::CoupledPower, dbm, calibration_db.hypot(scatter_db), None);
         let mut message = format!("coupled_power {dbm:.3} dBm");
         if quantity == Quantity::CouplingLoss {
-            match launched.and_then(|l| db_ratio(l.power_w, coupled).map(|db| (l, db))) {
+            match launched.and_then(|l| db_ratio(l.power_w, coupled.mean).map(|db| (l, db))) {
                 Some((l, db)) => {
-                    passed &= self.judge(Quantity::CouplingLoss, db, Some(l));
-                    message = format!("coupling_loss {db:.3} dB, launched power by {}", l.origin.as_str());
+                    // A reference is read on the same meter: its calibration drops out of the loss.
+                    let calibration_db = if l.origin == LaunchedOrigin::Reference { 0.0 } else { calibration_db };
+                    let uncertainty = calibration_db.hypot(scatter_db).hypot(l.uncertainty_db);
+                    passed &= self.judge(Quantity::CouplingLoss, db, uncertainty, Some(l));
+                    let origin = l.origin.as_str();
+                    message = format!("coupling_loss {db:.3} +-{uncertainty:.2} dB, launched power by {origin}");
                 }
                 None => self.note("no launched power is known: the result is a power, not a loss".into()),
             }
@@ -371,7 +381,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn judge(&mut self, quantity: Quantity, value: f64, launched: Option<Launched>) -> bool {
+    fn judge(&mut self, quantity: Quantity, value: f64, uncertainty: f64, launched: Option<Launched>) -> bool {
         let limit = self.job.recipe.limit(quantity);
         let holds = limit.map(|l| l.holds(value));
         let measurement = Measurement {
@@ -381,6 +391,7 @@ impl<'a> Run<'a> {
             channel: Some(self.bench.config().signal().name.clone()),
             value,
             unit: quantity.unit().into(),
+            uncertainty: Some(uncertainty),
             lower: limit.and_then(|l| l.lower),
             upper: limit.and_then(|l| l.upper),
             outcome: holds.map(|h| if h { Outcome::Pass } else { Outcome::Fail }),

@@ -267,7 +267,7 @@ impl Reader {
         let measurements = self.of(
             seq,
             "SELECT t_s, step, name, channel, value, unit, lower, upper, outcome, launched_w, launched_origin, \
-             launched_age_s FROM measurement WHERE run_seq = ? ORDER BY id",
+             launched_age_s, launched_uncertainty_db, uncertainty FROM measurement WHERE run_seq = ? ORDER BY id",
             measurement,
         )?;
         let traces = self.of(
@@ -374,6 +374,7 @@ fn measurement(row: &SqliteRow) -> Result<Measurement, sqlx::Error> {
     let power: Option<f64> = row.try_get(9)?;
     let origin = word(row, 10, &LaunchedOrigin::ALL, LaunchedOrigin::as_str)?;
     let age_s: Option<f64> = row.try_get(11)?;
+    let uncertainty_db: Option<f64> = row.try_get(12)?;
     Ok(Measurement {
         t_s: row.try_get(0)?,
         step: index(row, 1)?,
@@ -381,6 +382,7 @@ fn measurement(row: &SqliteRow) -> Result<Measurement, sqlx::Error> {
         channel: row.try_get(3)?,
         value: row.try_get(4)?,
         unit: row.try_get(5)?,
+        uncertainty: row.try_get(13)?,
         lower: row.try_get(6)?,
         upper: row.try_get(7)?,
         outcome: word(row, 8, &Outcome::ALL, Outcome::as_str)?,
@@ -388,6 +390,7 @@ fn measurement(row: &SqliteRow) -> Result<Measurement, sqlx::Error> {
             power_w: Power::from_watts(watts),
             origin,
             age_s: age_s.unwrap_or_default(),
+            uncertainty_db: uncertainty_db.unwrap_or_default(),
         }),
     })
 }

@@ -442,7 +442,8 @@ async fn insert_event(tx: &mut Tx<'_>, run: i64, event: &Event) -> Result<(), sq
 async fn insert_measurement(tx: &mut Tx<'_>, run: i64, m: &Measurement) -> Result<(), sqlx::Error> {
     let insert = sqlx::query(
         "INSERT INTO measurement (run_seq, step, t_s, name, channel, value, unit, lower, upper, outcome, launched_w, \
-         launched_origin, launched_age_s) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         launched_origin, launched_age_s, launched_uncertainty_db, uncertainty) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     );
     let insert = insert
         .bind(run)
@@ -457,7 +458,9 @@ async fn insert_measurement(tx: &mut Tx<'_>, run: i64, m: &Measurement) -> Resul
         .bind(m.outcome.map(Outcome::as_str))
         .bind(m.launched.map(|l| l.power_w.watts()))
         .bind(m.launched.map(|l| l.origin.as_str()))
-        .bind(m.launched.map(|l| l.age_s));
+        .bind(m.launched.map(|l| l.age_s))
+        .bind(m.launched.map(|l| l.uncertainty_db))
+        .bind(m.uncertainty);
     insert.execute(&mut **tx).await.map(drop)
 }
 

@@ -73,6 +73,9 @@ pub(crate) struct Args {
     /// Launched power known from data of the unit, dBm.
     #[arg(long, value_name = "DBM", allow_negative_numbers = true)]
     launched_dbm: Option<f64>,
+    /// Expanded uncertainty (k = 2) of that power, dB.
+    #[arg(long, value_name = "DB", requires = "launched_dbm", default_value_t = 0.2)]
+    launched_uncertainty_db: f64,
     /// When that was measured (UTC, like 2026-01-31T08:00:00Z); now, where not given.
     #[arg(long, value_name = "TIME", requires = "launched_dbm")]
     launched_at: Option<Timestamp>,
@@ -173,9 +176,11 @@ fn plan(args: &Args) -> Result<Plan, Failure> {
     let recipe = load_recipe(&args.recipe)?;
     let (bench, world) = place(args, &recipe)?;
     let now = Timestamp::now();
-    let unit = args
-        .launched_dbm
-        .map(|dbm| UnitLaunched { power: Power::from_dbm(dbm), measured_at: args.launched_at.unwrap_or(now) });
+    let unit = args.launched_dbm.map(|dbm| UnitLaunched {
+        power: Power::from_dbm(dbm),
+        measured_at: args.launched_at.unwrap_or(now),
+        uncertainty_db: args.launched_uncertainty_db,
+    });
     let problems = preflight(&recipe, &bench.config, unit, now);
     if !problems.is_empty() {
         return Err(Failure::problems(&problems));
