@@ -3,7 +3,7 @@
 
 use crate::faults::Fault;
 use crate::part::Part;
-use crate::world::{Patch, World};
+use crate::world::{Ordered, Patch, World};
 
 /// The truth at one moment.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,6 +55,7 @@ impl BackDoor {
             inner.part = Part::draw(inner.seed, number, &inner.plan.parts, mode, inner.defects);
             inner.overtravel_um = 0.0;
         }
+        inner.orders.clear();
         inner.loaded_s.get_or_insert(now);
         inner.part.clone()
     }
@@ -98,6 +99,16 @@ impl BackDoor {
             overtravel_um: inner.overtravel_um,
             moving: inner.axes.values().any(|a| a.moving(now)),
         }
+    }
+
+    /// What the stages were told over their lines since the unit was loaded (the last of it), in the order of time.
+    pub fn orders(&self) -> Vec<Ordered> {
+        self.world.inner.borrow().orders.iter().cloned().collect()
+    }
+
+    /// The unit in the fixture as it really is.
+    pub fn part(&self) -> Part {
+        self.world.inner.borrow().part.clone()
     }
 
     /// Adds a fault to come.

@@ -23,4 +23,4 @@ pub use faults::{Fault, FaultError, FaultInfo, FaultKind, TargetKind, faults};
 pub use part::{Defect, Part, Spread};
 pub use serve::{ConnectError, ServeError, ServeOptions, Served, Server};
 pub use uart::{LineSettings, Parity};
-pub use world::{Patch, World};
+pub use world::{Order, Ordered, Patch, World};

@@ -1,7 +1,7 @@
 //! The world: stage, part, light and faults behind one handle. Devices ask it; the back door changes it.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use units::clock::Clock;
@@ -22,6 +22,32 @@ pub enum Patch {
     /// The reference patch cord, straight from the point of launch.
     Reference,
 }
+
+/// What a stage was told over its line, whatever came of it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Order {
+    /// Move an axis (bench name) to a target on the controller's own scale, um.
+    Move {
+        /// Axis.
+        axis: String,
+        /// Target, um.
+        target_um: f64,
+    },
+    /// Stop everything.
+    Stop,
+}
+
+/// An order with its time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ordered {
+    /// When, seconds of the world's clock.
+    pub t_s: f64,
+    /// What.
+    pub order: Order,
+}
+
+/// Orders kept; a run has some hundreds.
+const ORDERS_MAX: usize = 100_000;
 
 /// A simulated world. Clones are handles to the same one.
 #[derive(Clone)]
@@ -46,6 +72,8 @@ pub(crate) struct Inner {
     pub(crate) faults: Vec<Fault>,
     pub(crate) source: SourceTruth,
     pub(crate) overtravel_um: f64,
+    /// What the stages were told since the unit was loaded, the last of it.
+    pub(crate) orders: VecDeque<Ordered>,
     /// Steady light for a device that stands alone, in no world.
     pub(crate) steady_w: Option<f64>,
     drift: Stream,
@@ -92,6 +120,7 @@ impl World {
             faults: plan.faults.clone(),
             source: SourceTruth { wavelength_um: 1.31, ..SourceTruth::default() },
             overtravel_um: 0.0,
+            orders: VecDeque::new(),
             steady_w: None,
             drift: Stream::new(seed, "laser"),
             plan,
@@ -134,6 +163,15 @@ impl World {
             sum += inner.power(role, t);
         }
         sum / f64::from(looks)
+    }
+
+    /// Keeps what a stage was told, for the back door.
+    pub(crate) fn ordered(&self, t_s: f64, order: Order) {
+        let orders = &mut self.inner.borrow_mut().orders;
+        if orders.len() == ORDERS_MAX {
+            orders.pop_front();
+        }
+        orders.push_back(Ordered { t_s, order });
     }
 
     pub(crate) fn meter_plan(&self, name: &str) -> MeterPlan {

@@ -4,7 +4,7 @@
 //! This file: bytes, lines, single-byte commands, state. The commands are in `gcs2_commands`.
 
 use super::{Device, LINE_MAX, Replies};
-use crate::world::World;
+use crate::world::{Order, World};
 
 /// Time a command takes to be understood, seconds.
 pub(super) const COMMAND_S: f64 = 0.000_3;
@@ -152,6 +152,7 @@ impl Gcs2 {
 
     /// Stops every axis at once; error 10 tells.
     pub(super) fn stop(&mut self, now_s: f64) {
+        self.world.ordered(now_s, Order::Stop);
         for i in 0..self.channels.len() {
             self.halt(now_s, i);
         }
@@ -174,6 +175,12 @@ impl Gcs2 {
 
     /// Moves a channel; a world with the fault ends the move short.
     pub(super) fn go(&mut self, now_s: f64, index: usize, target_um: f64) {
+        let axis = self.channels[index].axis.clone();
+        self.world.ordered(now_s, Order::Move { axis, target_um });
+        self.drive(now_s, index, target_um);
+    }
+
+    fn drive(&mut self, now_s: f64, index: usize, target_um: f64) {
         let channel = &mut self.channels[index];
         channel.target_um = target_um;
         let velocity = channel.velocity_um_s;
@@ -187,7 +194,7 @@ impl Gcs2 {
 
     /// Starts a reference move to a position of the world.
     pub(super) fn refer(&mut self, now_s: f64, index: usize, to_um: f64) {
-        self.go(now_s, index, to_um);
+        self.drive(now_s, index, to_um);
         let channel = &mut self.channels[index];
         let way = self.world.axis(&channel.axis, now_s, |axis, _| -axis.rested_s(now_s)).unwrap_or(0.0);
         channel.referenced = false;
