@@ -65,10 +65,12 @@ pub struct FaultInfo {
     pub target: TargetKind,
     /// One line for people.
     pub description: &'static str,
+    /// Why the instruments of a bench with a tap cannot tell it from a bad part, where they cannot.
+    pub cannot_be_told: Option<&'static str>,
 }
 
 const fn info(name: &'static str, kind: FaultKind, target: TargetKind, description: &'static str) -> FaultInfo {
-    FaultInfo { name, kind, target, description }
+    FaultInfo { name, kind, target, description, cannot_be_told: None }
 }
 
 const FAULTS: &[FaultInfo] = &[

@@ -1,6 +1,7 @@
 //! `firstlight`: the command line and composition root, the one package that names both station and sim.
 
 mod bench_file;
+mod campaign;
 mod command;
 mod failure;
 mod lines;
@@ -60,7 +61,9 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    talk(cli.verbose);
+    // A campaign strikes thousands of runs: what the drivers say of it is told on request.
+    let quiet = matches!(&cli.command, Command::Sim(args) if args.is_campaign());
+    talk(cli.verbose, quiet);
     let done = match cli.command {
         Command::Run(args) => command::run::main(&args),
         Command::Sim(args) => command::sim::main(args),
@@ -84,9 +87,10 @@ fn main() -> ExitCode {
 }
 
 /// Sends tracing to stderr; quiet unless asked.
-fn talk(verbose: u8) {
+fn talk(verbose: u8, quiet: bool) {
     use tracing_subscriber::EnvFilter;
     let level = match verbose {
+        0 if quiet => "error",
         0 => "warn",
         1 => "debug",
         _ => "trace",

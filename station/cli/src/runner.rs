@@ -6,8 +6,8 @@ use std::hash::{BuildHasher as _, Hasher as _};
 use std::io::{BufWriter, Write as _};
 use std::rc::Rc;
 
-use recipes::Recipe;
-use sim::World;
+use recipes::{Quantity, Recipe};
+use sim::{BackDoor, World};
 use station::bench::{Bench, MachinePorts, Ports};
 use station::event::{Cause, Component, Event, EventSink, Measurement, Outcome, Phase, RunEnd, RunStart, Unit};
 use station::sequence::{self, Job, LaunchedSource, Stop, StopReason};
@@ -47,6 +47,8 @@ pub(crate) struct Plan {
 /// One run that ended.
 #[derive(Debug, Clone)]
 pub(crate) struct Done {
+    /// Loss from launched to coupled power at the moment of the loss measurement, by the simulated world itself, dB.
+    pub(crate) true_loss_db: Option<f64>,
     pub(crate) run_id: String,
     pub(crate) serial_number: String,
     pub(crate) simulated: bool,
@@ -104,7 +106,7 @@ pub(crate) async fn work(
     if !connect(&mut bench, plan, stop, report).await? {
         return Ok(());
     }
-    let mut sink = Sink { writer, events, failed: None, measurements: Vec::new(), talk: plan.talk };
+    let mut sink = Sink::new(writer, events, world.as_ref().map(World::backdoor), plan.talk);
     for number in 1..=plan.units {
         if let Some(world) = &world {
             world.backdoor().load_next_unit();
@@ -129,7 +131,7 @@ pub(crate) async fn work(
     }
 }
 
-fn world(plan: &Plan, clock: &Clock) -> Result<Option<World>, Failure> {
+pub(crate) fn world(plan: &Plan, clock: &Clock) -> Result<Option<World>, Failure> {
     let Some(setup) = &plan.world else { return Ok(None) };
     let bench = &plan.bench;
     let world = World::from_bench(&bench.text, &wiring(&bench.config), setup.seed, setup.defects, clock.clone());
@@ -141,7 +143,12 @@ fn world(plan: &Plan, clock: &Clock) -> Result<Option<World>, Failure> {
 }
 
 /// Connects the bench's instruments; `false` when a stop came first. A bench that cannot be connected is left safe.
-async fn connect(bench: &mut Bench, plan: &Plan, stop: &mut Stop, report: &mut Report) -> Result<bool, Failure> {
+pub(crate) async fn connect(
+    bench: &mut Bench,
+    plan: &Plan,
+    stop: &mut Stop,
+    report: &mut Report,
+) -> Result<bool, Failure> {
     let connected = tokio::select! {
         biased;
         reason = stop.requested() => { report.stopped = Some(reason); None }
@@ -161,7 +168,7 @@ async fn connect(bench: &mut Bench, plan: &Plan, stop: &mut Stop, report: &mut R
     failure.map_or(Ok(false), Err)
 }
 
-async fn one(
+pub(crate) async fn one(
     plan: &Plan,
     number: u32,
     bench: &mut Bench,
@@ -194,19 +201,43 @@ async fn one(
     sink.end(&end);
     sink.writer.end(&end).map_err(|e| Failure::storage(&e))?;
     let measurements = std::mem::take(&mut sink.measurements);
-    Ok(Done { run_id: run_id.to_string(), serial_number, simulated: start.simulated, end, measurements })
+    let true_loss_db = sink.true_loss_db.take();
+    Ok(Done { true_loss_db, run_id: run_id.to_string(), serial_number, simulated: start.simulated, end, measurements })
 }
 
 /// Where the events of a run go: the log, the events file, and the screen.
-struct Sink<'w> {
+pub(crate) struct Sink<'w> {
     writer: &'w Writer,
     events: Option<&'w mut BufWriter<File>>,
+    door: Option<BackDoor>,
     failed: Option<std::io::Error>,
     measurements: Vec<Measurement>,
+    true_loss_db: Option<f64>,
+    kept: Option<Vec<Event>>,
     talk: bool,
 }
 
-impl Sink<'_> {
+impl<'w> Sink<'w> {
+    /// A sink into the log and, where there are some, an events file, a simulated world's truth and the screen.
+    pub(crate) fn new(
+        writer: &'w Writer,
+        events: Option<&'w mut BufWriter<File>>,
+        door: Option<BackDoor>,
+        talk: bool,
+    ) -> Sink<'w> {
+        Sink { writer, events, door, failed: None, measurements: Vec::new(), true_loss_db: None, kept: None, talk }
+    }
+
+    /// Keeps every event for [`Sink::kept`].
+    pub(crate) fn keeping(self) -> Self {
+        Sink { kept: Some(Vec::new()), ..self }
+    }
+
+    /// What was kept.
+    pub(crate) fn kept(self) -> Vec<Event> {
+        self.kept.unwrap_or_default()
+    }
+
     fn begin(&mut self, start: &RunStart) {
         if self.talk {
             terminal::tell(format_args!(
@@ -227,6 +258,9 @@ impl Sink<'_> {
     }
 
     fn write_out(&mut self, event: &Event) {
+        if let Some(kept) = &mut self.kept {
+            kept.push(event.clone());
+        }
         let Some(file) = &mut self.events else { return };
         if self.failed.is_some() {
             return;
@@ -244,6 +278,9 @@ impl EventSink for Sink<'_> {
         self.write_out(event);
         if let Event::Measurement(m) = event {
             self.measurements.push(m.clone());
+            if m.name == Quantity::CouplingLoss.as_str() {
+                self.true_loss_db = self.door.as_ref().map(|door| door.truth().loss_db);
+            }
         }
         if self.talk {
             crate::lines::progress(event);

@@ -8,6 +8,8 @@ use crate::event::Phase;
 pub struct Safety {
     /// What could not be done, in words. Empty: the bench is safe.
     pub problems: Vec<String>,
+    /// What was left undone of a bench that is safe all the same.
+    pub notes: Vec<String>,
 }
 
 impl Safety {
@@ -49,7 +51,15 @@ impl Bench {
         match self.park().await {
             // At clearance with some lateral axis unreferenced: free, but not parked; the next run references it.
             Ok(()) | Err(BenchError::NotReferenced { .. }) => {}
-            Err(e) => safety.problems.push(format!("not parked: {e}")),
+            // Nothing can touch any more: with everything at a stand, a stage that cannot be parked is safe where it is.
+            Err(e) => {
+                for (name, controller) in &mut self.controllers {
+                    if let Err(e) = controller.stop_all().await {
+                        safety.problems.push(format!("{name} did not confirm its stop: {e}"));
+                    }
+                }
+                safety.notes.push(format!("not parked: {e}"));
+            }
         }
     }
 }

@@ -151,6 +151,9 @@ pub async fn run(bench: &mut Bench, job: &Job<'_>, stop: &mut Stop, sink: &mut d
         run.transcripts();
     }
     let safety = run.bench.make_safe(phase).await;
+    for note in &safety.notes {
+        run.note(note.clone());
+    }
     if !safety.is_safe() {
         let unsafe_bench = format!("the bench is not safe: {}", safety.problems.join("; "));
         run.note(unsafe_bench.clone());

@@ -40,6 +40,13 @@ pub(crate) struct Args {
     serve: Serve,
 }
 
+impl Args {
+    /// Whether it is a campaign.
+    pub(crate) fn is_campaign(&self) -> bool {
+        matches!(self.action, Some(Action::Campaign(_)))
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum Action {
     /// List the kinds of simulated instruments and their options.
@@ -50,6 +57,8 @@ enum Action {
     },
     /// List the faults a simulated bench can be given.
     Faults,
+    /// Strike whole runs with faults at seeded moments and tell what came of it.
+    Campaign(crate::command::campaign::Args),
 }
 
 #[derive(Debug, ClapArgs)]
@@ -94,6 +103,7 @@ struct Serve {
 
 pub(crate) fn main(args: Args) -> Result<u8, Failure> {
     match args.action {
+        Some(Action::Campaign(args)) => return crate::command::campaign::main(&args),
         Some(Action::Devices { json }) => devices(json),
         Some(Action::Faults) => {
             for info in sim::faults() {
