@@ -19,7 +19,7 @@ mod world;
 pub use backdoor::{BackDoor, Truth};
 pub use config::{InstrumentWiring, Link, PortWiring, Role, Wiring, check};
 pub use devices::{DeviceError, KindInfo, device_kinds, standalone};
-pub use faults::{Fault, FaultError, FaultInfo, FaultKind, TargetKind, faults};
+pub use faults::{Amount, Fault, FaultError, FaultInfo, FaultKind, TargetKind, faults};
 pub use part::{Defect, Part, Spread};
 pub use serve::{ConnectError, ServeError, ServeOptions, Served, Server};
 pub use uart::{LineSettings, Parity};

@@ -42,6 +42,8 @@ const CHUNK: usize = 4096;
 const SPLIT_S: f64 = 0.020;
 /// Delay of a late reply, seconds.
 const LATE_S: f64 = 2.0;
+/// Mean delay of slow replies, seconds; each is between half of it and half as much again.
+const SLOW_S: f64 = 0.012;
 /// On a real clock, what is due within this is done now: waits below its grain cannot be slept.
 const GRAIN_S: f64 = 0.001;
 /// While no byte comes, faults that act by themselves are looked for this often, seconds.
@@ -99,7 +101,7 @@ impl Wire {
         let mut buffer = vec![0u8; CHUNK];
         loop {
             let now = self.world.now_s();
-            if self.faulty(FaultKind::PortGone, now) {
+            if self.world.is_gone(&self.name, now) {
                 return LineEnd::Gone;
             }
             self.device_faults(now);
@@ -220,6 +222,9 @@ impl Wire {
         if self.strikes(FaultKind::DuplicateReply, now_s) {
             let again = reply.clone();
             reply.extend(again);
+        }
+        if self.faulty(FaultKind::SlowReplies, now_s) {
+            pieces[0].0 = SLOW_S * (0.5 + self.noise.child(1).uniform(self.replies));
         }
         if self.strikes(FaultKind::LateReply, now_s) {
             pieces[0].0 = LATE_S;

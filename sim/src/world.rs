@@ -8,7 +8,7 @@ use units::clock::Clock;
 use units::text::Faults;
 
 use crate::config::{self, InstrumentWiring, MeterPlan, Role, Simulation, Wiring};
-use crate::faults::{Fault, FaultKind};
+use crate::faults::{Fault, FaultKind, TargetKind};
 use crate::line::Shared;
 use crate::mechanics::AxisState;
 use crate::noise::Stream;
@@ -74,6 +74,8 @@ pub(crate) struct Inner {
     pub(crate) overtravel_um: f64,
     /// What the stages were told since the unit was loaded, the last of it.
     pub(crate) orders: VecDeque<Ordered>,
+    /// What each meter measured last, W.
+    measured: BTreeMap<String, f64>,
     /// Steady light for a device that stands alone, in no world.
     pub(crate) steady_w: Option<f64>,
     drift: Stream,
@@ -121,6 +123,7 @@ impl World {
             source: SourceTruth { wavelength_um: 1.31, ..SourceTruth::default() },
             overtravel_um: 0.0,
             orders: VecDeque::new(),
+            measured: BTreeMap::new(),
             steady_w: None,
             drift: Stream::new(seed, "laser"),
             plan,
@@ -165,6 +168,37 @@ impl World {
         sum / f64::from(looks)
     }
 
+    /// Mean power that a meter sees on a channel over a window, W, by what is wrong with the meter.
+    pub(crate) fn seen(&self, meter: &str, role: &str, begin_s: f64, end_s: f64) -> f64 {
+        let (lag, low) = {
+            let inner = self.inner.borrow();
+            let lag = inner.fault(FaultKind::MeterLag, meter, end_s).map_or(0.0, |(ms, _)| ms / 1e3);
+            (lag, inner.fault(FaultKind::MeterLow, meter, end_s).map_or(0.0, |(db, _)| db))
+        };
+        self.light(role, begin_s - lag, end_s - lag) * 10f64.powf(-low / 10.0)
+    }
+
+    /// What a meter answers with that measured `fresh` now: that, or what it measured before.
+    pub(crate) fn answered(&self, meter: &str, fresh: f64, now_s: f64) -> f64 {
+        let mut inner = self.inner.borrow_mut();
+        let before = inner.measured.insert(meter.to_string(), fresh);
+        if inner.faulty(FaultKind::SlowReplies, meter, now_s) { before.unwrap_or(fresh) } else { fresh }
+    }
+
+    /// Whether a port is there.
+    pub(crate) fn is_gone(&self, instrument: &str, now_s: f64) -> bool {
+        let inner = self.inner.borrow();
+        let flap = inner.fault(FaultKind::PortFlap, instrument, now_s);
+        inner.faulty(FaultKind::PortGone, instrument, now_s) || flap.is_some_and(|(lasts, since)| since < lasts)
+    }
+
+    /// Waits until a port that is gone is there again.
+    pub(crate) async fn returns(&self, instrument: &str) {
+        while self.is_gone(instrument, self.now_s()) {
+            self.clock.sleep(std::time::Duration::from_millis(20)).await;
+        }
+    }
+
     /// Keeps what a stage was told, for the back door.
     pub(crate) fn ordered(&self, t_s: f64, order: Order) {
         let orders = &mut self.inner.borrow_mut().orders;
@@ -184,6 +218,18 @@ impl World {
     }
 }
 
+/// Time a laser stays in one mode, seconds.
+const HOP_S: f64 = 0.5;
+/// A laser that droops stops here, dB.
+const DROOP_MAX_DB: f64 = 6.0;
+/// Loss of a laser that ages, dB a day.
+const AGING_DB_DAY: f64 = 0.1;
+/// Loss of a cord that wears, dB a mating: 0.25 dB over 200.
+const CORD_DB_MATING: f64 = 0.25 / 200.0;
+/// A load that rings on unseen: amplitude after a move, um, and frequency, Hz (a loose fibre's: 20 to 100).
+const LATE_RING_UM: f64 = 0.5;
+const LATE_RING_HZ: f64 = 45.0;
+
 /// A window in which the stage moves is looked at this often: a dozen micrometres a millisecond are resolved to one.
 const WINDOW_LOOKS: u32 = 8;
 
@@ -193,7 +239,7 @@ impl Inner {
         let mut at = [0.0; 3];
         for (name, axis) in &self.axes {
             let Some(plan) = self.plan.axes.get(name) else { continue };
-            let travel = axis.load(now_s) - plan.zero_um;
+            let travel = axis.load(now_s) + self.late_ring(name, axis, now_s) - plan.zero_um;
             for (a, d) in at.iter_mut().zip(plan.direction) {
                 *a += d * travel;
             }
@@ -218,7 +264,7 @@ impl Inner {
                 (std::f64::consts::TAU * (now_s / period + self.drift.uniform(u64::from(k)))).sin()
             })
             .sum();
-        self.source.level_w * risen * 10f64.powf(light.wander_db * wander / 17.0)
+        self.source.level_w * risen * 10f64.powf(light.wander_db * wander / 17.0) * self.laser_faults(now_s)
     }
 
     pub(crate) fn interlock_open(&self, now_s: f64) -> bool {
@@ -239,25 +285,70 @@ impl Inner {
         if role == "tap" {
             return ambient + launched * light.tap_split / (1.0 - light.tap_split);
         }
+        let cord = 10f64.powf(-self.cord_loss_db(now_s) / 10.0);
         if self.patch == Patch::Reference {
-            return ambient + launched;
+            return ambient + launched * cord;
         }
         let stray = if launched > 0.0 { light.stray.watts() } else { 0.0 };
         let (at, pressed) = self.fibre_um(now_s);
         self.overtravel_um = self.overtravel_um.max(pressed);
         let loss = self.part.loss_at(self.source.wavelength_um, at);
-        ambient + stray + launched * 10f64.powf(-loss / 10.0)
+        ambient + (stray + launched * 10f64.powf(-loss / 10.0)) * cord
     }
 
     pub(crate) fn faulty(&self, kind: FaultKind, target: &str, now_s: f64) -> bool {
+        self.fault(kind, target, now_s).is_some()
+    }
+
+    /// How much there is of a fault in force, and since when, seconds.
+    pub(crate) fn fault(&self, kind: FaultKind, target: &str, now_s: f64) -> Option<(f64, f64)> {
         if self.faults.is_empty() {
-            return false;
+            return None;
         }
         let since = now_s - self.loaded_s.unwrap_or(0.0);
-        self.faults.iter().any(|f| {
+        let struck = self.faults.iter().find(|f| {
             let named = f.target.as_deref().map_or_else(|| self.by_default(kind, target), |t| t == target);
             f.kind == kind && named && since >= f.at_s
-        })
+        })?;
+        Some((struck.amount(), since - struck.at_s))
+    }
+
+    /// Power of the laser by what is wrong with it, as a factor.
+    fn laser_faults(&self, now_s: f64) -> f64 {
+        let mut loss_db = 0.0;
+        if let Some((db, since)) = self.fault(FaultKind::LaserHop, SOURCE, now_s) {
+            // Half a second in one mode or the other, by chance; struck, it hops at once.
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not below 0")]
+            let slot = (since / HOP_S) as u64;
+            let hopped = slot == 0 || self.drift.child(7).bits(slot) & 1 == 1;
+            loss_db += if hopped { db } else { 0.0 };
+        }
+        if let Some((db_s, since)) = self.fault(FaultKind::LaserDroop, SOURCE, now_s) {
+            loss_db += (db_s * since).min(DROOP_MAX_DB);
+        }
+        if let Some((days, since)) = self.fault(FaultKind::LaserAging, SOURCE, now_s) {
+            loss_db += AGING_DB_DAY * (days + since / 86_400.0);
+        }
+        10f64.powf(-loss_db / 10.0)
+    }
+
+    /// Loss of the cord between the unit and the signal meter, dB.
+    fn cord_loss_db(&self, now_s: f64) -> f64 {
+        let worn = self.fault(FaultKind::WornCord, FIBRE, now_s);
+        #[expect(clippy::cast_precision_loss, reason = "counts of units")]
+        worn.map_or(0.0, |(matings, _)| CORD_DB_MATING * (matings + self.part.number as f64))
+    }
+
+    /// How far an axis' load is from where its stage holds it while it rings on unseen, um.
+    fn late_ring(&self, name: &str, axis: &AxisState, now_s: f64) -> f64 {
+        let Some((ms, _)) = self.fault(FaultKind::SlowSettling, name, now_s) else { return 0.0 };
+        let rested = axis.rested_s(now_s);
+        if !(0.0..10.0).contains(&rested) {
+            return 0.0;
+        }
+        // From half a micrometre down to 20 nm in the time given.
+        let decay = (LATE_RING_UM / 0.02).ln() / (ms / 1e3).max(1e-3);
+        LATE_RING_UM * (-decay * rested).exp() * (std::f64::consts::TAU * LATE_RING_HZ * rested).cos()
     }
 
     /// Whether a fault that names no target means this one.
@@ -265,10 +356,14 @@ impl Inner {
         let first =
             |role: fn(&Role) -> bool| self.wiring.instruments.iter().find(|i| role(&i.role)).map(|i| i.name.as_str());
         match kind {
-            FaultKind::InterlockOpen | FaultKind::SourceOff => target == SOURCE,
-            FaultKind::AxisStuck | FaultKind::ShortMove => target == "x",
-            FaultKind::MeterFrozen | FaultKind::MeterSaturated => first(sees_the_signal) == Some(target),
-            _ => first(|_| true) == Some(target),
+            _ if kind == FaultKind::SlowSettling => true,
+            _ => match crate::faults::target(kind) {
+                TargetKind::Source => target == SOURCE,
+                TargetKind::Fibre => target == FIBRE,
+                TargetKind::Axis => target == "x",
+                TargetKind::Meter => first(sees_the_signal) == Some(target),
+                TargetKind::Instrument => first(|_| true) == Some(target),
+            },
         }
     }
 }
@@ -276,6 +371,9 @@ impl Inner {
 fn sees_the_signal(role: &Role) -> bool {
     matches!(role, Role::Meter { channels } if channels.iter().any(|(_, r)| r == "signal"))
 }
+
+/// Faults of the bench's fibres.
+const FIBRE: &str = "fibre";
 
 /// Faults of the source know it by this name, whatever the bench calls it.
 pub(crate) const SOURCE: &str = "source";

@@ -37,6 +37,9 @@ pub enum ConnectError {
         /// Instruments on it.
         count: usize,
     },
+    /// The port has disappeared.
+    #[error("port \"{0}\" is not there")]
+    Gone(String),
     /// The instrument cannot be simulated.
     #[error(transparent)]
     Device(#[from] DeviceError),
@@ -106,6 +109,9 @@ impl World {
     /// [`ConnectError`].
     pub fn connect(&self, port: &str, client: LineSettings) -> Result<DuplexStream, ConnectError> {
         let (instrument, device) = self.device(port)?;
+        if self.is_gone(&instrument.name, self.now_s()) {
+            return Err(ConnectError::Gone(port.to_string()));
+        }
         let (ours, theirs) = tokio::io::duplex(PIPE);
         let plan = LinePlan { device: self.line_settings(port), client: Some(client), timed: true };
         let mut wire = Wire::new(self.clone(), &instrument.name, device, plan);
@@ -203,14 +209,19 @@ impl Server {
         let plan = LinePlan { device: settings, client: None, timed: options.line_timing };
         let strict = options.strict_line;
         let mut wire = Wire::new(world.clone(), &instrument.name, device, plan);
-        let link = path.to_path_buf();
+        let (world, port, place) = (world.clone(), port.to_string(), path.to_path_buf());
         self.tasks.push(tokio::task::spawn_local(async move {
             loop {
                 pty.client().await;
                 let view = pty.view();
                 let end = wire.carry(&mut pty, || if strict { view.settings() } else { None }).await;
-                if end == LineEnd::Gone {
-                    let _ = std::fs::remove_file(&link);
+                if end == LineEnd::Client {
+                    continue;
+                }
+                let _ = std::fs::remove_file(&place);
+                world.returns(&instrument.name).await;
+                if let Err(e) = link(&port, pty.slave(), &place) {
+                    tracing::error!("{e}");
                     return;
                 }
             }
@@ -233,11 +244,21 @@ impl Server {
         self.served.push(Served { port: port.to_string(), kind: "tcp", address: bound.to_string() });
         let plan = LinePlan { device: world.line_settings(port), client: None, timed: options.line_timing };
         let world = world.clone();
+        let mut listener = listener;
         self.tasks.push(tokio::task::spawn_local(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let mut wire = Wire::new(world.clone(), &instrument.name, device.clone(), plan);
-                if one_client(&listener, stream, &mut wire).await == LineEnd::Gone {
-                    return;
+                if one_client(&listener, stream, &mut wire).await == LineEnd::Client {
+                    continue;
+                }
+                drop(listener);
+                world.returns(&instrument.name).await;
+                match TcpListener::bind(bound).await {
+                    Ok(again) => listener = again,
+                    Err(e) => {
+                        tracing::error!("{bound}: {e}");
+                        return;
+                    }
                 }
             }
         }));
