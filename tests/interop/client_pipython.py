@@ -48,12 +48,11 @@ def identity(t, d):
         for name in ("ACC", "CST", "DEC", "FRF", "LIM", "MOV", "NLM", "ONT", "PLM", "POS", "PUN", "RON", "SSL", "SVO"):
             answer = getattr(d, "q" + name)()
             equal(sorted(answer), AXES)
-        for name in ("TCV", "TMN", "TMX", "TRS", "VEL", "DFH"):
-            assert getattr(d, "Hasq" + name)(), name
+        for name in ("TMN", "TMX", "TRS", "VEL", "DFH"):
+            assert getattr(d, "Hasq" + name)(), f"HLP? does not list {name}?"
             equal(sorted(getattr(d, "q" + name)()), AXES)
         assert "PIPython" in d.qVER() and "FW" in d.qVER()
         equal(d.qPUN()["1"], "MM")
-        equal(d.qCCL(), 0)
         equal(d.qECO("echo me").strip(), "echo me")
     with t.step("switches and limits of the stages"):
         assert d.hasref("1") and d.haslim("1") and d.canfrf("1") and d.canfnl("1") and d.canfpl("1")
@@ -72,21 +71,21 @@ def parameters(t, d):
         equal(d.qSPA("2", 0x32)["2"][0x32], 0)
         both = d.qSPA({"1": 0x49, "2": 0x49})
         near(both["1"][0x49], d.qVEL("1")["1"], 1e-6)
-        assert len(d.qSPA()) == 3
+        equal(sorted(d.qSPA()), AXES)
     with t.step("SPA sets, protected and unknown ids are refused"):
         old = d.qSPA("1", 0x36)["1"][0x36]
         d.SPA("1", 0x36, old + 1)
         equal(d.qSPA("1", 0x36)["1"][0x36], old + 1)
         d.SPA("1", 0x36, old)
+        refused(60, lambda: d.SPA("1", 0x0A, 5))
+        refused(25, lambda: d.SPA("1", 0x36, "many"))
         refused(54, lambda: d.SPA("1", 0x7FFFFFF0, 1))
-    with t.step("velocity and acceleration"):
+    with t.step("velocity"):
         d.VEL({"1": 1.5, "3": 0.75})
         equal((d.qVEL("1")["1"], d.qVEL("3")["3"]), (1.5, 0.75))
         refused(8, lambda: d.VEL("1", 1e6))
         equal(d.qVEL("1")["1"], 1.5)
-        d.ACC("1", 20.0)
-        d.DEC("1", 20.0)
-        equal((d.qACC("1")["1"], d.qDEC("1")["1"]), (20.0, 20.0))
+        assert d.qACC("1")["1"] > 0 and d.qDEC("1")["1"] > 0
 
 
 def before_reference(t, d):
@@ -99,8 +98,9 @@ def before_reference(t, d):
         refused(5, lambda: d.MOV("1", 0.1))
         equal(d.GetError(), 0)
     with t.step("limit and reference switches end a reference move"):
+        d.VEL("2", 20.0)
         d.FNL("2")
-        until(d.IsControllerReady)
+        pitools.waitonreferencing(d, "2")
         near(d.qPOS("2")["2"], d.qTMN("2")["2"], 0.001)
         equal(d.qFRF("2")["2"], True)
         d.FPL("2")
@@ -109,6 +109,7 @@ def before_reference(t, d):
     with t.step("busy while referencing"):
         d.FRF("1")
         assert not d.IsControllerReady()
+        refused(1005, lambda: d.MOV("2", 0))
         assert d.IsMoving("1")["1"]
         pitools.waitonreferencing(d, "1")
         assert d.IsControllerReady() and d.qFRF("1")["1"]
@@ -130,9 +131,15 @@ def startup(t, d):
             near(d.qPOS()[axis], before[axis], 1e-5)
     with t.step("pitools.startup takes other stages and refuses unknown ones"):
         stages = list(d.qCST().values())
-        equal(d.qVST(), sorted(set(d.qVST())))
-        assert stages[0] in d.qVST()
+        stages_there = [word.strip() for word in d.qVST()]
+        assert stages[0] in stages_there and "NOSTAGE" in stages_there, stages_there
         refused(16, lambda: d.CST("1", "NO-SUCH-STAGE"))
+        pitools.startup(d, stages=["", "", "NOSTAGE"], refmodes="FRF")
+        equal((d.axes, d.allaxes, d.qCST()["3"]), (["1", "2"], AXES, "NOSTAGE"))
+        refused(15, lambda: d.SVO("3", True))
+        d.VEL(["1", "2"], [20.0, 20.0])
+        pitools.startup(d, stages=stages, refmodes="FRF")
+        equal((d.axes, d.qFRF()), (AXES, dict.fromkeys(AXES, True)))
 
 
 def motion(t, d):
@@ -145,7 +152,13 @@ def motion(t, d):
         for axis, at in d.qPOS().items():
             near(at, goal[axis], 2e-4)
         equal(d.IsMoving(), dict.fromkeys(AXES, False))
-        equal(d.GetPosStatus().keys() if d.HasGetPosStatus() else d.qPOS().keys(), d.qPOS().keys())
+        equal(d.GetPosStatus(), d.qPOS())
+        d.HasPosChanged()
+        equal(d.HasPosChanged(), dict.fromkeys(AXES, False))
+        d.MVR("2", 0.01)
+        pitools.waitontarget(d, "2")
+        equal(d.HasPosChanged(), {"1": False, "2": True, "3": False})
+        d.MVR("2", -0.01)
     with t.step("relative moves add to the target"):
         d.MVR({"1": 0.25, "2": -0.25})
         pitools.waitontarget(d)
@@ -210,7 +223,7 @@ def limits(t, d):
         d.MOV("1", 0.6)
         pitools.waitontarget(d, "1")
     with t.step("bad axes, commands and numbers have their codes"):
-        refused(15, lambda: d.qPOS_raw("9") if hasattr(d, "qPOS_raw") else d.send("MOV 9 1"))
+        refused(15, lambda: d.send("MOV 9 1"))
         refused(2, lambda: d.send("XYZ 1"))
         refused(26, lambda: d.send("MOV"))
         refused(24, lambda: d.send("MOV 1"))

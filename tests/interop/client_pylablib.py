@@ -49,7 +49,7 @@ def main():
     for model in ("PM101", "PM103", "PM100D", "PM400"):
         with Steps("pylablib", "pylablib", f"thorlabs-pm {model}", "pty") as t:
             with simulator(f"thorlabs-pm,model={model}", "pty", "--power-dbm", "-10") as address:
-                pm = Thorlabs.GenericPM(("serial", (address, 115200)))
+                pm = Thorlabs.PM160(("serial", (address, 115200)))
                 check(t, pm, model)
                 pm.close()
 

@@ -40,7 +40,7 @@ def measuring(t, pm, model):
         pm.sense.correction.beamdiameter = 2
         equal(pm.sense.correction.beamdiameter, 2)
         pm.configure.scalar.pdensity()
-        assert pm.getconfigure in ("PDEN", "POWDENS"), pm.getconfigure
+        equal(pm.getconfigure, "POWDENS")
         near(pm.read, POWER_W / 0.031416, 1e-4)
         pm.configure.scalar.power()
         no_error(pm, model)
@@ -53,8 +53,7 @@ def measuring(t, pm, model):
     with t.step("what a photodiode cannot measure is refused"):
         for act in (pm.configure.scalar.energy, pm.configure.scalar.edensity):
             act()
-            code = pm._inst.query("SYST:ERR?").split(",")[0]
-            assert code in ("-113", "-221"), code
+            last_error(pm, -113)
         equal(pm.getconfigure, "POW")
 
 
@@ -165,8 +164,7 @@ def current_and_voltage(t, pm, model):
     with t.step("what a photodiode does not have is refused and leaves the line usable"):
         for text in ("Sense:Voltage:Dc:Range:AUTO?", "Sense:Energy:Range:UPPer?", "Sense:Peakdetector:THReshold?"):
             pm._inst.write(text)
-            code = pm._inst.query("SYST:ERR?").split(",")[0]
-            assert code in ("-113", "-221"), (text, code)
+            last_error(pm, -113)
         near(pm.read, POWER_W, 2e-6)
 
 
@@ -191,7 +189,7 @@ def system(t, pm, model):
             register.enable = 256
             equal(register.enable, 256)
         pm._inst.write("STAT:PRES")
-        equal(pm.status.operation.ptransition, 65535 if pm.status.operation.ptransition > 32767 else 32767)
+        equal(pm.status.operation.ptransition, 65535)
         equal(pm.status.operation.ntransition, 0)
         equal(pm.status.operation.enable, 0)
         assert pm.status.operation.condition & 1 << 8, "a sensor is connected"
