@@ -3,13 +3,19 @@
 //!
 //! This file: bytes, lines, single-byte commands, state. The commands are in `gcs2_commands`.
 
-use super::{Device, LINE_MAX, Replies};
+use super::gcs2_parameters::{NOSTAGE, STAGE};
+use super::lines::{Lines, TooLong};
+use super::{Device, Replies};
 use crate::world::{Order, World};
 
 /// Time a command takes to be understood, seconds.
 pub(super) const COMMAND_S: f64 = 0.000_3;
 /// A reference move goes on beyond its way this long: the switch is approached twice, the second time slowly.
 const REFERENCE_S: f64 = 0.35;
+/// Command too long.
+const TOO_LONG: i32 = 3;
+/// Window within which an axis counts as on target at power-on, um.
+const WINDOW_UM: f64 = 0.1;
 /// Velocity at power-on, um/s.
 const VELOCITY_UM_S: f64 = 2000.0;
 
@@ -26,7 +32,16 @@ pub(super) struct Channel {
     pub(super) reference_on: bool,
     /// End of a reference move under way.
     pub(super) referencing_until_s: Option<f64>,
-    /// Target, um.
+    /// The position the controller tells is the stage's plus this, um: `POS` and `DFH` set it, a reference move clears it.
+    pub(super) offset_um: f64,
+    /// Position told at `#6`, um.
+    told_um: f64,
+    /// Whether a stage is assigned.
+    staged: bool,
+    /// Settling window, encoder counts, and one count, um.
+    pub(super) window_counts: u32,
+    count_um: f64,
+    /// Target, um of the stage; limits alike.
     pub(super) target_um: f64,
     pub(super) velocity_um_s: f64,
     /// Soft limits, um, and whether they are in force.
@@ -43,7 +58,7 @@ pub(super) struct Gcs2 {
     pub(super) world: World,
     pub(super) model: String,
     pub(super) channels: Vec<Channel>,
-    line: Vec<u8>,
+    lines: Lines,
     replies: Replies,
     error: i32,
     refuse: bool,
@@ -53,7 +68,7 @@ impl Gcs2 {
     pub(super) fn new(world: World, model: Option<&str>, axes: Vec<(String, String)>) -> Gcs2 {
         let channels = axes.into_iter().map(|(axis, name)| Channel::at_power_on(&world, axis, name)).collect();
         let model = model.unwrap_or("C-884").to_ascii_uppercase();
-        Gcs2 { world, model, channels, line: Vec::new(), replies: Replies::default(), error: 0, refuse: false }
+        Gcs2 { world, model, channels, lines: Lines::default(), replies: Replies::default(), error: 0, refuse: false }
     }
 
     /// Keeps the first error that nobody has read.
@@ -87,6 +102,10 @@ impl Gcs2 {
                 let mask = self.moving_mask(now_s);
                 self.say(now_s, &[format!("{mask:X}")]);
             }
+            0x06 => {
+                let mask = self.changed_mask(now_s);
+                self.say(now_s, &[format!("{mask:X}")]);
+            }
             0x07 => {
                 let ready = if self.is_referencing() { 0xB0 } else { 0xB1 };
                 self.replies.push(now_s + COMMAND_S, vec![ready, b'\n']);
@@ -94,16 +113,12 @@ impl Gcs2 {
             0x08 => self.say(now_s, &["0".into()]),
             0x18 => self.stop(now_s),
             0x1B => self.restart(now_s),
-            b'\n' => {
-                let line = String::from_utf8_lossy(&std::mem::take(&mut self.line)).into_owned();
-                self.command(now_s, line.trim());
-            }
+            b'\n' => match self.lines.end() {
+                Ok(line) => self.command(now_s, line.trim()),
+                Err(TooLong) => self.raise(TOO_LONG),
+            },
             b'\r' => {}
-            _ if self.line.len() >= LINE_MAX => {
-                self.line.clear();
-                self.raise(3);
-            }
-            _ => self.line.push(byte),
+            _ => self.lines.push(byte),
         }
     }
 
@@ -143,7 +158,22 @@ impl Gcs2 {
     }
 
     pub(super) fn positions(&self, now_s: f64) -> Vec<String> {
-        self.channels.iter().map(|c| format!("{}={:.6}", c.name, self.encoder_um(c, now_s) / 1000.0)).collect()
+        let active = self.channels.iter().filter(|c| c.is_active());
+        active.map(|c| format!("{}={:.6}", c.name, c.told_mm(self.encoder_um(c, now_s)))).collect()
+    }
+
+    /// Axes whose position is another than when it was asked last.
+    fn changed_mask(&mut self, now_s: f64) -> u32 {
+        let at: Vec<f64> = self.channels.iter().map(|c| self.encoder_um(c, now_s)).collect();
+        self.channels.iter_mut().zip(at).enumerate().fold(0, |mask, (i, (c, at))| {
+            let before = std::mem::replace(&mut c.told_um, at);
+            mask | u32::from((at - before).abs() >= c.count_um) << i
+        })
+    }
+
+    /// Position of the reference switch, um of the stage.
+    pub(super) fn reference_um(&self, channel: &Channel) -> f64 {
+        self.world.axis(&channel.axis, self.world.now_s(), |a, _| a.model().reference_um).unwrap_or(0.0)
     }
 
     pub(super) fn encoder_um(&self, channel: &Channel, now_s: f64) -> f64 {
@@ -198,15 +228,15 @@ impl Gcs2 {
         let channel = &mut self.channels[index];
         let way = self.world.axis(&channel.axis, now_s, |axis, _| -axis.rested_s(now_s)).unwrap_or(0.0);
         channel.referenced = false;
+        channel.offset_um = 0.0;
         channel.referencing_until_s = Some(now_s + way.max(0.0) + REFERENCE_S);
     }
 
     /// Arrived and settled by the controller's own word.
     pub(super) fn on_target(&self, channel: &Channel, now_s: f64) -> bool {
-        /// Window within which an axis counts as on target, um.
-        const WINDOW_UM: f64 = 0.1;
         let settled = self.world.axis(&channel.axis, now_s, |a, _| a.settled(now_s)).unwrap_or(false);
-        let near = (self.encoder_um(channel, now_s) - channel.target_um).abs() <= WINDOW_UM;
+        let near = (self.encoder_um(channel, now_s) - channel.target_um).abs()
+            <= f64::from(channel.window_counts) * channel.count_um;
         channel.servo && settled && channel.referencing_until_s.is_none() && (near || channel.shortened)
     }
 }
@@ -215,9 +245,9 @@ impl Channel {
     fn at_power_on(world: &World, axis: String, name: String) -> Channel {
         let now = world.now_s();
         let found = world.axis(&axis, now, |a, _| (a.encoder(now), a.model().clone()));
-        let (at, travel, velocity, acceleration) = match found {
-            Some((at, model)) => (at, model.travel_um, model.velocity_max_um_s, model.acceleration_um_s2),
-            None => (0.0, (0.0, 0.0), VELOCITY_UM_S, 1.0),
+        let (at, travel, velocity, acceleration, count_um) = match found {
+            Some((at, m)) => (at, m.travel_um, m.velocity_max_um_s, m.acceleration_um_s2, m.encoder_um.max(1e-6)),
+            None => (0.0, (0.0, 0.0), VELOCITY_UM_S, 1.0, 1.0),
         };
         Channel {
             name,
@@ -226,6 +256,11 @@ impl Channel {
             referenced: false,
             reference_on: true,
             referencing_until_s: None,
+            offset_um: 0.0,
+            told_um: at,
+            staged: true,
+            window_counts: window_counts(count_um),
+            count_um,
             target_um: at,
             velocity_um_s: VELOCITY_UM_S,
             soft_um: travel,
@@ -236,6 +271,43 @@ impl Channel {
             shortened: false,
         }
     }
+}
+
+impl Channel {
+    /// The stage assigned.
+    pub(super) fn stage(&self) -> &'static str {
+        if self.staged { STAGE } else { NOSTAGE }
+    }
+
+    /// Whether a stage is assigned: commands know no other axes.
+    pub(super) fn is_active(&self) -> bool {
+        self.staged
+    }
+
+    /// Assigns the stage or none; servo and reference are lost.
+    pub(super) fn assign(&mut self, there: bool) {
+        (self.staged, self.servo, self.referenced) = (there, false, false);
+    }
+
+    /// A position of the stage (um) as the controller tells it, mm.
+    pub(super) fn told_mm(&self, um: f64) -> f64 {
+        (um + self.offset_um) / 1000.0
+    }
+
+    /// A position that the controller was told (mm) as one of the stage, um.
+    pub(super) fn stage_um(&self, mm: f64) -> f64 {
+        mm * 1000.0 - self.offset_um
+    }
+}
+
+fn window_counts(count_um: f64) -> u32 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "between 1 and 100 000 for any encoder"
+    )]
+    let counts = (WINDOW_UM / count_um).round().max(1.0) as u32;
+    counts
 }
 
 impl Device for Gcs2 {
@@ -265,5 +337,10 @@ impl Device for Gcs2 {
 
     fn refuse(&mut self, refuse: bool) {
         self.refuse = refuse;
+    }
+
+    fn hang_up(&mut self) {
+        self.lines.clear();
+        self.replies.clear();
     }
 }

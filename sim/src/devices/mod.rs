@@ -3,7 +3,9 @@
 
 mod gcs2;
 mod gcs2_commands;
+mod gcs2_parameters;
 mod keysight_laser;
+mod lines;
 mod scpi;
 mod thorlabs_pm;
 
@@ -28,6 +30,10 @@ pub(crate) trait Device {
 
     /// From now on refuses every command by its own error code, or no longer does.
     fn refuse(&mut self, refuse: bool);
+
+    /// The client has closed its connection: a line it had begun and answers it has not fetched are nobody's. A serial
+    /// line is never told, since it does not know.
+    fn hang_up(&mut self) {}
 }
 
 /// Replies in the order of their commands, each ready at its time.
@@ -56,9 +62,6 @@ impl Replies {
         self.0.clear();
     }
 }
-
-/// Longest command line a device takes before it throws it away, bytes.
-pub(crate) const LINE_MAX: usize = 4096;
 
 /// One kind of device, for lists.
 #[derive(Debug, Clone)]
@@ -90,7 +93,10 @@ pub fn device_kinds() -> &'static [KindInfo] {
         KindInfo {
             kind: "keysight-laser",
             description: "Keysight laser source, SCPI",
-            options: &[("model", "N7776C (default), N7778C, N7779C")],
+            options: &[(
+                "model",
+                "N7776C (default), N7776C-216, N7778C, N7778C-216, N7779C, N7779C-216; 216 is the C band",
+            )],
         },
     ]
 }

@@ -62,8 +62,21 @@ fn node_is(given: &str, wanted: &str) -> bool {
     if !matches!(suffix, "" | "0" | "1") {
         return false;
     }
+    word_is(bare, wanted)
+}
+
+/// Whether a word is a pattern's, in its short (capital letters) or long form, in any letter case.
+pub(crate) fn word_is(given: &str, wanted: &str) -> bool {
     let short: String = wanted.chars().filter(|c| !c.is_ascii_lowercase()).collect();
-    bare.eq_ignore_ascii_case(wanted) || bare.eq_ignore_ascii_case(&short)
+    given.eq_ignore_ascii_case(wanted) || given.eq_ignore_ascii_case(&short)
+}
+
+/// Bytes as a block of definite length (IEEE 488.2, 8.7.9).
+pub(crate) fn block(bytes: &[u8]) -> Vec<u8> {
+    let length = bytes.len().to_string();
+    let mut block = format!("#{}{length}", length.len()).into_bytes();
+    block.extend_from_slice(bytes);
+    block
 }
 
 /// A number with an optional unit, blank allowed between: the number and the unit in capitals.
@@ -97,20 +110,39 @@ pub(crate) fn exponent(value: f64, digits: usize, width: usize, plus: bool) -> S
 /// Errors kept for `SYST:ERR?`; the eleventh is lost, as on the device.
 const QUEUE_MAX: usize = 10;
 
-/// Error queue and event register.
-#[derive(Debug, Default)]
+/// Bits of the event register (IEEE 488.2, 11.5.1).
+const OPERATION_COMPLETE: u8 = 1 << 0;
+const QUERY_ERROR: u8 = 1 << 2;
+const EXECUTION_ERROR: u8 = 1 << 4;
+const COMMAND_ERROR: u8 = 1 << 5;
+const POWER_ON: u8 = 1 << 7;
+/// Bits of the status byte.
+const ERRORS_QUEUED: u8 = 1 << 2;
+const EVENT_SUMMARY: u8 = 1 << 5;
+const SERVICE: u8 = 1 << 6;
+
+/// Error queue, event register and the masks of both registers.
+#[derive(Debug)]
 pub(crate) struct Errors {
     queue: VecDeque<(i32, &'static str)>,
     esr: u8,
+    event_enable: u8,
+    service_enable: u8,
+}
+
+impl Default for Errors {
+    fn default() -> Self {
+        Errors { queue: VecDeque::new(), esr: POWER_ON, event_enable: 0, service_enable: 0 }
+    }
 }
 
 impl Errors {
-    /// Queues an error and sets its bit of the event register (5 command, 4 execution, 2 query).
+    /// Queues an error and sets its bit of the event register.
     pub(crate) fn raise(&mut self, code: i32, text: &'static str) {
         self.esr |= match -code / 100 {
-            1 => 1 << 5,
-            4 => 1 << 2,
-            _ => 1 << 4,
+            1 => COMMAND_ERROR,
+            4 => QUERY_ERROR,
+            _ => EXECUTION_ERROR,
         };
         if self.queue.len() < QUEUE_MAX {
             self.queue.push_back((code, text));
@@ -126,17 +158,56 @@ impl Errors {
     }
 
     /// Reads and clears the event register.
-    pub(crate) fn events(&mut self) -> u8 {
+    fn events(&mut self) -> u8 {
         std::mem::take(&mut self.esr)
     }
 
+    /// Empties the queue and the event register; the masks stay, as `*CLS` leaves them.
     pub(crate) fn clear(&mut self) {
-        *self = Errors::default();
+        self.queue.clear();
+        self.esr = 0;
     }
 
-    /// The status byte: error queue, event summary.
-    pub(crate) fn status(&self) -> u8 {
-        u8::from(!self.queue.is_empty()) << 2 | u8::from(self.esr != 0) << 5
+    /// Everything asked for is done: what `*OPC` waits for.
+    pub(crate) fn complete(&mut self) {
+        self.esr |= OPERATION_COMPLETE;
+    }
+
+    /// The common commands of status: `*ESR?`, `*STB?`, `*ESE`, `*SRE`. An answer, nothing to say, or an error; `None` for
+    /// any other command. `summary` are the bits of the device's own registers in the status byte.
+    pub(crate) fn common(&mut self, c: &Command, summary: u8) -> Option<Result<Option<String>, (i32, &'static str)>> {
+        let mask = match (c.header.to_ascii_uppercase().as_str(), c.query) {
+            ("*ESR", true) => return Some(Ok(Some(self.events().to_string()))),
+            ("*STB", true) => return Some(Ok(Some(self.status(summary).to_string()))),
+            ("*ESE", _) => &mut self.event_enable,
+            ("*SRE", _) => &mut self.service_enable,
+            _ => return None,
+        };
+        if c.query {
+            return Some(Ok(Some(mask.to_string())));
+        }
+        Some(match number(&c.argument) {
+            Some((value, unit)) if unit.is_empty() && (0.0..=255.0).contains(&value) => {
+                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within the range checked")]
+                let bits = value.round() as u8;
+                *mask = bits;
+                Ok(None)
+            }
+            Some((_, unit)) if unit.is_empty() => Err(OUT_OF_RANGE),
+            None if c.argument.is_empty() => Err(MISSING),
+            _ => Err(DATA_TYPE),
+        })
+    }
+
+    fn status(&self, summary: u8) -> u8 {
+        let mut byte = summary;
+        if !self.queue.is_empty() {
+            byte |= ERRORS_QUEUED;
+        }
+        if self.esr & self.event_enable != 0 {
+            byte |= EVENT_SUMMARY;
+        }
+        if byte & self.service_enable != 0 { byte | SERVICE } else { byte }
     }
 }
 
@@ -144,6 +215,8 @@ pub(crate) const UNDEFINED: (i32, &str) = (-113, "Undefined header");
 pub(crate) const MISSING: (i32, &str) = (-109, "Missing parameter");
 pub(crate) const NOT_ALLOWED: (i32, &str) = (-108, "Parameter not allowed");
 pub(crate) const DATA_TYPE: (i32, &str) = (-104, "Data type error");
+pub(crate) const TOO_MUCH: (i32, &str) = (-223, "Too much data");
+pub(crate) const STALE: (i32, &str) = (-230, "Data corrupt or stale");
 pub(crate) const OUT_OF_RANGE: (i32, &str) = (-222, "Data out of range");
 
 #[cfg(test)]

@@ -208,11 +208,13 @@ impl Server {
         let settings = world.line_settings(port);
         let plan = LinePlan { device: settings, client: None, timed: options.line_timing };
         let strict = options.strict_line;
-        let mut wire = Wire::new(world.clone(), &instrument.name, device, plan);
+        let mut wire = Wire::new(world.clone(), &instrument.name, device.clone(), plan);
         let (world, port, place) = (world.clone(), port.to_string(), path.to_path_buf());
         self.tasks.push(tokio::task::spawn_local(async move {
             loop {
                 pty.client().await;
+                // What came in while nobody had the port open is lost, as on any serial port.
+                while device.borrow_mut().reply(world.now_s()).is_some() {}
                 let view = pty.view();
                 let end = wire.carry(&mut pty, || if strict { view.settings() } else { None }).await;
                 if end == LineEnd::Client {
@@ -248,7 +250,9 @@ impl Server {
         self.tasks.push(tokio::task::spawn_local(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let mut wire = Wire::new(world.clone(), &instrument.name, device.clone(), plan);
-                if one_client(&listener, stream, &mut wire).await == LineEnd::Client {
+                let end = one_client(&listener, stream, &mut wire).await;
+                device.borrow_mut().hang_up();
+                if end == LineEnd::Client {
                     continue;
                 }
                 drop(listener);
