@@ -106,17 +106,23 @@ pub struct FaultInfo {
     pub amount: Option<Amount>,
     /// One line for people.
     pub description: &'static str,
+    /// It is there from the start and does not strike at a moment.
+    pub slow: bool,
     /// Why the instruments of a bench with a tap cannot tell it from a bad part, where they cannot.
     pub cannot_be_told: Option<&'static str>,
 }
 
 const fn info(name: &'static str, kind: FaultKind, target: TargetKind, description: &'static str) -> FaultInfo {
-    FaultInfo { name, kind, target, amount: None, description, cannot_be_told: None }
+    FaultInfo { name, kind, target, amount: None, description, slow: false, cannot_be_told: None }
 }
 
 impl FaultInfo {
     const fn of(self, unit: &'static str, default: f64, drawn: (f64, f64)) -> FaultInfo {
         FaultInfo { amount: Some(Amount { unit, default, drawn }), ..self }
+    }
+
+    const fn slowly(self) -> FaultInfo {
+        FaultInfo { slow: true, ..self }
     }
 
     const fn untold(self, why: &'static str) -> FaultInfo {
@@ -139,11 +145,19 @@ const FAULTS: &[FaultInfo] = &[
     info("error-reply", K::ErrorReply, Instrument, "the device refuses every command by its own error code"),
     info("restart", K::Restart, Instrument, "the device restarts: power-on state, references lost"),
     info("port-gone", K::PortGone, Instrument, "the port disappears"),
-    info("port-flap", K::PortFlap, Instrument, "the port disappears and comes back after so long").of("s", 1.0, (0.2, 3.0)),
+    info("port-flap", K::PortFlap, Instrument, "the port disappears and comes back after so long").of(
+        "s",
+        1.0,
+        (0.2, 3.0),
+    ),
     info("interlock-open", K::InterlockOpen, Source, "the interlock of the source opens"),
     info("source-off", K::SourceOff, Source, "the source switches itself off"),
     info("laser-hop", K::LaserHop, Source, "the laser hops between two modes so far apart").of("dB", 0.3, (0.05, 0.5)),
-    info("laser-droop", K::LaserDroop, Source, "the laser's power falls by so much a second").of("dB", 0.1, (0.02, 0.5)),
+    info("laser-droop", K::LaserDroop, Source, "the laser's power falls by so much a second").of(
+        "dB",
+        0.1,
+        (0.02, 0.5),
+    ),
     info("meter-frozen", K::MeterFrozen, Meter, "the meter repeats its last reading"),
     info("meter-saturated", K::MeterSaturated, Meter, "the meter says it is saturated"),
     info("meter-under-range", K::MeterUnderRange, Meter, "the meter says there is too little light for its range"),
@@ -152,17 +166,44 @@ const FAULTS: &[FaultInfo] = &[
     info("axis-slip", K::AxisSlip, Axis, "so much of every motion does not reach the load").of("%", 20.0, (5.0, 60.0)),
     info("lost-steps", K::LostSteps, Axis, "so much is lost at the start of every move").of("um", 0.5, (0.2, 5.0)),
     info("limit-stuck", K::LimitStuck, Axis, "the upper limit switch is active wherever the axis is"),
-    info("short-move", K::ShortMove, Axis, "moves end so much short, but the axis says it arrived").of("%", 20.0, (5.0, 60.0)),
+    info("short-move", K::ShortMove, Axis, "moves end so much short, but the axis says it arrived").of(
+        "%",
+        20.0,
+        (5.0, 60.0),
+    ),
     info("meter-low", K::MeterLow, Meter, "the meter reads so much low")
+        .slowly()
         .of("dB", 0.15, (0.05, 0.15))
         .untold("both meters are believed within their stated uncertainty"),
-    info("worn-cord", K::WornCord, Fibre, "the cord to the signal meter loses 0.25 dB over 200 matings, so many are behind it")
-        .of("matings", 0.0, (0.0, 400.0))
-        .untold("the cord lies between the part and the signal meter: less light is all it shows"),
-    info("laser-aging", K::LaserAging, Source, "the laser loses 0.1 dB a day, so many days are behind it").of("days", 0.0, (0.0, 20.0)),
-    info("slow-replies", K::SlowReplies, Instrument, "replies take 12 +- 6 ms, and a meter answers with the reading before"),
-    info("slow-settling", K::SlowSettling, Axis, "the load rings on for so long after a move, unseen by the controller")
-        .of("ms", 60.0, (30.0, 90.0)),
+    info(
+        "worn-cord",
+        K::WornCord,
+        Fibre,
+        "the cord to the signal meter loses 0.25 dB over 200 matings, so many are behind it",
+    )
+    .slowly()
+    .of("matings", 0.0, (0.0, 400.0))
+    .untold("the cord lies between the part and the signal meter: less light is all it shows"),
+    info("laser-aging", K::LaserAging, Source, "the laser loses 0.1 dB a day, so many days are behind it").slowly().of(
+        "days",
+        0.0,
+        (0.0, 20.0),
+    ),
+    info(
+        "slow-replies",
+        K::SlowReplies,
+        Instrument,
+        "replies take 12 +- 6 ms, and a meter answers with the reading before",
+    )
+    .slowly(),
+    info(
+        "slow-settling",
+        K::SlowSettling,
+        Axis,
+        "the load rings on for so long after a move, unseen by the controller",
+    )
+    .slowly()
+    .of("ms", 60.0, (30.0, 90.0)),
 ];
 
 /// All kinds of faults.
@@ -257,7 +298,10 @@ mod tests {
 
     #[test]
     fn a_fault_is_read_with_its_target_and_time() {
-        assert_eq!(Fault::parse("silent"), Ok(Fault { kind: FaultKind::Silent, amount: None, target: None, at_s: 0.0 }));
+        assert_eq!(
+            Fault::parse("silent"),
+            Ok(Fault { kind: FaultKind::Silent, amount: None, target: None, at_s: 0.0 })
+        );
         let fault = Fault::parse("axis-stuck:y@2.5").unwrap();
         assert_eq!(fault, Fault { kind: FaultKind::AxisStuck, amount: None, target: Some("y".into()), at_s: 2.5 });
         assert_eq!(fault.to_string(), "axis-stuck:y@2.5");

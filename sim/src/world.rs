@@ -10,7 +10,7 @@ use units::text::Faults;
 use crate::config::{self, InstrumentWiring, MeterPlan, Role, Simulation, Wiring};
 use crate::faults::{Fault, FaultKind, TargetKind};
 use crate::line::Shared;
-use crate::mechanics::AxisState;
+use crate::mechanics::{AxisState, Mishap, Side};
 use crate::noise::Stream;
 use crate::part::Part;
 
@@ -142,13 +142,14 @@ impl World {
     }
 
     /// An axis of the stage, by bench name.
-    pub(crate) fn axis<T>(&self, name: &str, now_s: f64, act: impl FnOnce(&mut AxisState, bool) -> T) -> Option<T> {
+    pub(crate) fn axis<T>(&self, name: &str, now_s: f64, act: impl FnOnce(&mut AxisState) -> T) -> Option<T> {
         let mut inner = self.inner.borrow_mut();
         let stuck = inner.faulty(FaultKind::AxisStuck, name, now_s);
-        let short = inner.faulty(FaultKind::ShortMove, name, now_s);
+        let (since_s, mishap) = inner.mishap(name, now_s);
         let axis = inner.axes.get_mut(name)?;
+        axis.suffer(since_s, mishap);
         axis.hold(now_s, stuck);
-        Some(act(axis, short))
+        Some(act(axis))
     }
 
     /// Mean power on a channel over a window that ends now, W, and without noise.
@@ -311,6 +312,24 @@ impl Inner {
             f.kind == kind && named && since >= f.at_s
         })?;
         Some((struck.amount(), since - struck.at_s))
+    }
+
+    /// What is wrong with the motion of an axis, and since when on the world's clock, seconds.
+    fn mishap(&self, name: &str, now_s: f64) -> (f64, Mishap) {
+        let mut mishap = Mishap::default();
+        let mut began = f64::NEG_INFINITY;
+        let mut look = |kind: FaultKind, apply: fn(&mut Mishap, f64)| {
+            if let Some((amount, since)) = self.fault(kind, name, now_s) {
+                apply(&mut mishap, amount);
+                began = began.max(now_s - since);
+            }
+        };
+        look(FaultKind::LostSteps, |m, um| m.lost_um = um);
+        look(FaultKind::AxisSlip, |m, percent| m.grip = (1.0 - percent / 100.0).clamp(0.0, 1.0));
+        look(FaultKind::ShortMove, |m, percent| m.reach = (1.0 - percent / 100.0).clamp(0.0, 1.0));
+        // Wherever the axis is, it is beyond the switch.
+        look(FaultKind::LimitStuck, |m, _| m.false_limit = Some((Side::Upper, f64::MIN)));
+        (began, mishap)
     }
 
     /// Power of the laser by what is wrong with it, as a factor.

@@ -50,8 +50,6 @@ pub(super) struct Channel {
     pub(super) travel_um: (f64, f64),
     pub(super) velocity_max_um_s: f64,
     pub(super) acceleration_um_s2: f64,
-    /// The last move ended short of its target and nobody shall know.
-    pub(super) shortened: bool,
 }
 
 pub(super) struct Gcs2 {
@@ -152,7 +150,7 @@ impl Gcs2 {
     /// Bit 0 is the first axis of `SAI?`.
     pub(super) fn moving_mask(&self, now_s: f64) -> u32 {
         self.channels.iter().enumerate().fold(0, |mask, (i, c)| {
-            let moving = self.world.axis(&c.axis, now_s, |a, _| a.moving(now_s)).unwrap_or(false);
+            let moving = self.world.axis(&c.axis, now_s, |a| a.moving(now_s)).unwrap_or(false);
             mask | u32::from(moving || c.referencing_until_s.is_some()) << i
         })
     }
@@ -173,11 +171,11 @@ impl Gcs2 {
 
     /// Position of the reference switch, um of the stage.
     pub(super) fn reference_um(&self, channel: &Channel) -> f64 {
-        self.world.axis(&channel.axis, self.world.now_s(), |a, _| a.model().reference_um).unwrap_or(0.0)
+        self.world.axis(&channel.axis, self.world.now_s(), |a| a.model().reference_um).unwrap_or(0.0)
     }
 
     pub(super) fn encoder_um(&self, channel: &Channel, now_s: f64) -> f64 {
-        self.world.axis(&channel.axis, now_s, |a, _| a.encoder(now_s)).unwrap_or(0.0)
+        self.world.axis(&channel.axis, now_s, |a| a.encoder(now_s)).unwrap_or(0.0)
     }
 
     /// Stops every axis at once; error 10 tells.
@@ -195,15 +193,14 @@ impl Gcs2 {
         if channel.referencing_until_s.take().is_some() {
             channel.referenced = false;
         }
-        let target = self.world.axis(&channel.axis, now_s, |a, _| {
+        let target = self.world.axis(&channel.axis, now_s, |a| {
             a.stop(now_s);
             a.target()
         });
         channel.target_um = target.unwrap_or(channel.target_um);
-        channel.shortened = false;
     }
 
-    /// Moves a channel; a world with the fault ends the move short.
+    /// Moves a channel.
     pub(super) fn go(&mut self, now_s: f64, index: usize, target_um: f64) {
         let axis = self.channels[index].axis.clone();
         self.world.ordered(now_s, Order::Move { axis, target_um });
@@ -214,19 +211,14 @@ impl Gcs2 {
         let channel = &mut self.channels[index];
         channel.target_um = target_um;
         let velocity = channel.velocity_um_s;
-        let shortened = self.world.axis(&channel.axis, now_s, |axis, short| {
-            let from = axis.encoder(now_s);
-            axis.start(now_s, if short { from + 0.8 * (target_um - from) } else { target_um }, velocity);
-            short
-        });
-        channel.shortened = shortened.unwrap_or(false);
+        self.world.axis(&channel.axis, now_s, |axis| axis.start(now_s, target_um, velocity));
     }
 
     /// Starts a reference move to a position of the world.
     pub(super) fn refer(&mut self, now_s: f64, index: usize, to_um: f64) {
         self.drive(now_s, index, to_um);
         let channel = &mut self.channels[index];
-        let way = self.world.axis(&channel.axis, now_s, |axis, _| -axis.rested_s(now_s)).unwrap_or(0.0);
+        let way = self.world.axis(&channel.axis, now_s, |axis| -axis.rested_s(now_s)).unwrap_or(0.0);
         channel.referenced = false;
         channel.offset_um = 0.0;
         channel.referencing_until_s = Some(now_s + way.max(0.0) + REFERENCE_S);
@@ -234,17 +226,18 @@ impl Gcs2 {
 
     /// Arrived and settled by the controller's own word.
     pub(super) fn on_target(&self, channel: &Channel, now_s: f64) -> bool {
-        let settled = self.world.axis(&channel.axis, now_s, |a, _| a.settled(now_s)).unwrap_or(false);
+        let (settled, arrived) =
+            self.world.axis(&channel.axis, now_s, |a| (a.settled(now_s), a.arrived(now_s))).unwrap_or_default();
         let near = (self.encoder_um(channel, now_s) - channel.target_um).abs()
             <= f64::from(channel.window_counts) * channel.count_um;
-        channel.servo && settled && channel.referencing_until_s.is_none() && (near || channel.shortened)
+        channel.servo && channel.referencing_until_s.is_none() && (arrived || (settled && near))
     }
 }
 
 impl Channel {
     fn at_power_on(world: &World, axis: String, name: String) -> Channel {
         let now = world.now_s();
-        let found = world.axis(&axis, now, |a, _| (a.encoder(now), a.model().clone()));
+        let found = world.axis(&axis, now, |a| (a.encoder(now), a.model().clone()));
         let (at, travel, velocity, acceleration, count_um) = match found {
             Some((at, m)) => (at, m.travel_um, m.velocity_max_um_s, m.acceleration_um_s2, m.encoder_um.max(1e-6)),
             None => (0.0, (0.0, 0.0), VELOCITY_UM_S, 1.0, 1.0),
@@ -268,7 +261,6 @@ impl Channel {
             travel_um: travel,
             velocity_max_um_s: velocity,
             acceleration_um_s2: acceleration,
-            shortened: false,
         }
     }
 }

@@ -238,7 +238,7 @@ impl ThorlabsPm {
     fn measure(&mut self, now_s: f64) -> (f64, String) {
         let mut begin = now_s.max(self.settings.range_since_s + RANGE_S).max(self.settings.zeroing_until_s);
         if self.settings.auto {
-            let light = self.world.light(&self.role, begin, begin);
+            let light = self.world.seen(&self.name, &self.role, begin, begin);
             let fits = RANGES.iter().rposition(|r| *r >= light * 1.05).unwrap_or(0);
             if fits != self.settings.range {
                 self.settings.range = fits;
@@ -247,7 +247,8 @@ impl ThorlabsPm {
             }
         }
         let end = begin + self.window_s();
-        let value = self.value(begin, end);
+        let fresh = self.value(begin, end);
+        let value = self.world.answered(&self.name, fresh, now_s);
         self.measured = Some((end, value));
         (end, self.number(value))
     }
@@ -270,7 +271,10 @@ impl ThorlabsPm {
         if self.world.faulty(FaultKind::MeterFrozen, &self.name, begin) {
             return self.last;
         }
-        let light = self.world.light(&self.role, begin, end);
+        let light = self.world.seen(&self.name, &self.role, begin, end);
+        if self.world.faulty(FaultKind::MeterUnderRange, &self.name, begin) {
+            return f64::NEG_INFINITY;
+        }
         if self.world.faulty(FaultKind::MeterSaturated, &self.name, begin) || light > RANGES[self.settings.range] {
             return f64::INFINITY;
         }
@@ -285,6 +289,9 @@ impl ThorlabsPm {
     }
 
     fn number(&self, watts: f64) -> String {
+        if watts == f64::NEG_INFINITY {
+            return if self.is_old() { "-9.900000E+37".into() } else { "-inf".into() };
+        }
         if watts.is_infinite() {
             return if self.is_old() { "9.900000E+37".into() } else { "inf".into() };
         }

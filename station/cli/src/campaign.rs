@@ -176,8 +176,10 @@ fn attempt(
     // A unit whose undisturbed run never came to this step is struck anywhere in it.
     let whole = (0.0, windows.values().map(|w| w.1).fold(0.0, f64::max));
     let (from, to) = windows.get(during).copied().unwrap_or(whole);
+    let (during, from, to) =
+        if info.is_some_and(|i| i.slow) { ("the whole run", 0.0, 0.0) } else { (during, from, to) };
     let at_s = (1e3 * (from + (to - from) * sim::noise::Stream::new(seed, "moment").uniform(0))).round() / 1e3;
-    let fault = info.map(|i| Fault { kind: i.kind, target: target(plan, i, seed), at_s });
+    let fault = info.map(|i| Fault { kind: i.kind, amount: amount(i, seed), target: target(plan, i, seed), at_s });
     let stop_at = fault.is_none().then_some(at_s);
     let told = fault.as_ref().map_or_else(|| format!("{STOP}@{at_s}"), ToString::to_string);
     let came = one_run(plan, seed, fault.into_iter().collect(), stop_at, writer)?;
@@ -198,11 +200,18 @@ fn attempt(
     })
 }
 
+/// How much of it there is, drawn by the seed, to three digits.
+fn amount(info: &FaultInfo, seed: u64) -> Option<f64> {
+    let (low, high) = info.amount?.drawn;
+    let drawn = low + (high - low) * sim::noise::Stream::new(seed, "amount").uniform(0);
+    Some((drawn * 1e3).round() / 1e3)
+}
+
 /// Which instrument or axis is struck, drawn by the seed.
 fn target(plan: &Plan, info: &FaultInfo, seed: u64) -> Option<String> {
     let config = &plan.bench.config;
     let names: Vec<String> = match info.target {
-        sim::TargetKind::Source => return None,
+        sim::TargetKind::Source | sim::TargetKind::Fibre => return None,
         sim::TargetKind::Axis => config.axes.iter().map(|a| a.axis.to_string()).collect(),
         sim::TargetKind::Meter => config.meters.keys().cloned().collect(),
         sim::TargetKind::Instrument => {
@@ -352,11 +361,14 @@ fn outside(config: &BenchConfig, orders: &[Ordered]) -> bool {
     false
 }
 
+/// Time that the bytes of one command take to a device, seconds: 50 at 115,200 baud.
+const ON_THE_WAY_S: f64 = 0.005;
+
 /// Whether anything but backing off and parking was ordered after the first stop, or after the stop was asked for.
 fn moved_after_stop(config: &BenchConfig, orders: &[Ordered], asked_s: Option<f64>) -> bool {
     let stopped = orders.iter().find(|o| o.order == Order::Stop).map(|o| o.t_s);
-    // The instant itself may still see the move that was being sent.
-    let since = asked_s.map(|t| t + 1e-3).into_iter().chain(stopped).fold(f64::INFINITY, f64::min);
+    // A move whose bytes were on their way when the stop was asked for arrives before the stop.
+    let since = asked_s.map(|t| t + ON_THE_WAY_S).into_iter().chain(stopped).fold(f64::INFINITY, f64::min);
     orders.iter().filter(|o| o.t_s > since).any(|o| match &o.order {
         Order::Stop => false,
         Order::Move { axis, target_um } => logical(config, axis, *target_um).is_none_or(|(axis, at)| {

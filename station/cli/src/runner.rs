@@ -97,15 +97,7 @@ pub(crate) async fn work(
         Some(world) => Rc::new(WorldPorts { world: world.clone() }),
         None => Rc::new(MachinePorts),
     };
-    let opened = tokio::select! {
-        biased;
-        reason = stop.requested() => { report.stopped = Some(reason); return Ok(()) }
-        opened = Bench::open(plan.bench.config.clone(), clock, ports.as_ref()) => opened,
-    };
-    let mut bench = opened.map_err(|e| Failure::bench(&e))?;
-    if !connect(&mut bench, plan, stop, report).await? {
-        return Ok(());
-    }
+    let Some(mut bench) = open(plan, &clock, ports.as_ref(), stop, report).await? else { return Ok(()) };
     let mut sink = Sink::new(writer, events, world.as_ref().map(World::backdoor), plan.talk);
     for number in 1..=plan.units {
         if let Some(world) = &world {
@@ -119,8 +111,13 @@ pub(crate) async fn work(
             break;
         }
         let more = number < plan.units;
-        if more && outcome == Outcome::Error && !connect(&mut bench, plan, stop, report).await? {
-            break;
+        if more && outcome == Outcome::Error {
+            // Ports too: one of them may have gone and come back.
+            drop(bench);
+            bench = match open(plan, &clock, ports.as_ref(), stop, report).await? {
+                Some(bench) => bench,
+                None => break,
+            };
         }
     }
     match sink.failed {
@@ -129,6 +126,23 @@ pub(crate) async fn work(
         }
         None => Ok(()),
     }
+}
+
+/// Opens and connects the bench; none where a stop came first.
+async fn open(
+    plan: &Plan,
+    clock: &Clock,
+    ports: &dyn Ports,
+    stop: &mut Stop,
+    report: &mut Report,
+) -> Result<Option<Bench>, Failure> {
+    let opened = tokio::select! {
+        biased;
+        reason = stop.requested() => { report.stopped = Some(reason); return Ok(None) }
+        opened = Bench::open(plan.bench.config.clone(), clock.clone(), ports) => opened,
+    };
+    let mut bench = opened.map_err(|e| Failure::bench(&e))?;
+    Ok(connect(&mut bench, plan, stop, report).await?.then_some(bench))
 }
 
 pub(crate) fn world(plan: &Plan, clock: &Clock) -> Result<Option<World>, Failure> {

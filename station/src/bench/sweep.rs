@@ -53,6 +53,20 @@ impl Bench {
         Ok(self.samples(&track, to))
     }
 
+    /// One sample as a sweep takes them: the signal channel and the positions, asked for at once.
+    ///
+    /// # Errors
+    /// Meter and controller errors.
+    pub async fn sample(&mut self) -> Result<Sample, BenchError> {
+        let mut track = Track::default();
+        let pose = self.look(&mut track).await?;
+        let samples = self.samples(&track, pose);
+        samples.into_iter().next().ok_or_else(|| BenchError::NoChannel {
+            meter: self.config.signal().meter.clone(),
+            number: self.config.signal().number,
+        })
+    }
+
     /// Reads meter and positions at once, over and over, until the axes are at their targets.
     async fn follow(&mut self, moving: &[Axis], to: Pose, limit: Duration) -> Result<Track, BenchError> {
         let mut track = Track::default();

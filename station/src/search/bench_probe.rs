@@ -27,7 +27,7 @@ pub struct BenchProbe<'b> {
 }
 
 impl<'b> BenchProbe<'b> {
-    /// Learns what a reading costs by taking a few, and describes the bench.
+    /// Learns what a reading and a sample of a sweep cost by taking a few, and describes the bench.
     ///
     /// # Errors
     /// Bench errors.
@@ -36,8 +36,13 @@ impl<'b> BenchProbe<'b> {
         for _ in 0..TRIALS {
             bench.read_signal().await?;
         }
+        let read = bench.clock().seconds();
+        for _ in 0..TRIALS {
+            bench.sample().await?;
+        }
+        let sampled = bench.clock().seconds();
         #[expect(clippy::cast_precision_loss, reason = "a handful of readings")]
-        let reading_s = (bench.clock().seconds() - began) / TRIALS as f64;
+        let (reading_s, sample_s) = ((read - began) / TRIALS as f64, (sampled - read) / TRIALS as f64);
         let config = bench.config();
         let near = config.frame.near_velocity_um_s;
         let lateral = config.frame.near_lateral_um;
@@ -62,7 +67,7 @@ impl<'b> BenchProbe<'b> {
         let channels = vec![ChannelInfo { name: signal.name.clone(), floor: signal.floor, relative_db: TECHNICAL_DB }];
         let settle = config.axes.iter().map(|a| a.settle_s).fold(0.0, f64::max);
         // A move asks four to six times over the line, about as often as two readings do.
-        let costs = Costs { move_s: settle + 2.0 * reading_s, reading_s, sweep_s: settle + 2.0 * reading_s };
+        let costs = Costs { move_s: settle + 2.0 * reading_s, reading_s, sweep_s: settle + 2.0 * reading_s, sample_s };
         Ok(BenchProbe { info: ProbeInfo { axes, channels, costs }, bench, trace: Vec::new() })
     }
 

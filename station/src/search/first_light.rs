@@ -1,5 +1,5 @@
 //! First light: sweeps along a square spiral outward from where the stage stands, until the signal rises above a
-//! threshold and stays there at rest.
+//! threshold and stays there at rest. No light is only said after a second look, slower and with pauses at the corners.
 
 use recipes::Axis;
 use units::Power;
@@ -28,6 +28,9 @@ const SAMPLES_A_CHORD: f64 = 4.0;
 /// Slow looks along a leg that promised light before its promise is taken for noise.
 const LOOKS: usize = 3;
 
+/// Longest lag of a meter that the second look allows for, seconds: twice the slowest range switch of those we know.
+const LINGER_S: f64 = 0.1;
+
 /// What came of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FirstLight {
@@ -35,49 +38,89 @@ pub struct FirstLight {
     pub found: Option<Vec<f64>>,
     /// The greatest power seen, at rest or in motion.
     pub greatest: Power,
-    /// Turns of the spiral that were swept.
+    /// Sides of the spiral that were swept.
     pub legs: usize,
 }
 
-/// Searches outward from here. Where nothing is found the stage is left where the spiral ended.
+/// Searches outward from here; where nothing is found, once more and with more care. Where still nothing is found the stage
+/// is left where the spiral ended.
 ///
 /// # Errors
 /// Those of the probe; `Saturated`; `NoAxis` without x or y.
 pub async fn search(probe: &mut dyn Probe, setup: &Setup) -> Result<FirstLight, SearchError> {
-    let x = probe.info().index(Axis::X).ok_or(SearchError::NoAxis(Axis::X))?;
-    let y = probe.info().index(Axis::Y).ok_or(SearchError::NoAxis(Axis::Y))?;
-    let speed = speed(probe, setup);
-    let centre = probe.position().await?;
+    let lateral = [Axis::X, Axis::Y];
+    let [x, y] = lateral.map(|a| probe.info().index(a).ok_or(SearchError::NoAxis(a)));
+    let spiral = Spiral { centre: probe.position().await?, lateral: [x?, y?] };
     let here = signal(&probe.measure().await?)?;
     let mut result = FirstLight { found: None, greatest: here, legs: 0 };
     if here >= setup.threshold {
-        result.found = Some(centre);
+        result.found = Some(spiral.centre);
         return Ok(result);
     }
-    for (cx, cy) in corners(setup.radius_um, PITCH * setup.reach_um) {
-        let mut corner = centre.clone();
-        corner[x] = (centre[x] + cx).clamp(probe.info().axes[x].lower, probe.info().axes[x].upper);
-        corner[y] = (centre[y] + cy).clamp(probe.info().axes[y].lower, probe.info().axes[y].upper);
-        let samples = probe.sweep(&corner, speed).await?;
-        result.legs += 1;
-        let Some((best, power)) = greatest(&samples)? else { continue };
-        result.greatest = Power::from_watts(result.greatest.watts().max(power.watts()));
-        if power < setup.threshold {
-            continue;
+    for look in [
+        Look { speed: speed(probe, setup), linger_s: 0.0 },
+        Look { speed: speed(probe, setup) / 2.0, linger_s: LINGER_S },
+    ] {
+        probe.move_to(&spiral.centre).await?;
+        result.found = spiral.sweep(probe, setup, look, &mut result).await?;
+        if result.found.is_some() {
+            break;
         }
-        if let Some(place) = confirm(probe, setup, best, [x, y], speed).await? {
-            result.found = Some(place);
-            return Ok(result);
-        }
-        probe.move_to(&corner).await?;
     }
     Ok(result)
+}
+
+/// How a spiral is swept.
+#[derive(Debug, Clone, Copy)]
+struct Look {
+    speed: f64,
+    /// Readings go on so long at the end of each side, for a meter that shows what is past.
+    linger_s: f64,
+}
+
+struct Spiral {
+    centre: Vec<f64>,
+    lateral: [usize; 2],
+}
+
+impl Spiral {
+    async fn sweep(
+        &self,
+        probe: &mut dyn Probe,
+        setup: &Setup,
+        look: Look,
+        result: &mut FirstLight,
+    ) -> Result<Option<Vec<f64>>, SearchError> {
+        for offset in corners(setup.radius_um, PITCH * setup.reach_um) {
+            let mut corner = self.centre.clone();
+            for (i, off) in self.lateral.into_iter().zip([offset.0, offset.1]) {
+                let axis = &probe.info().axes[i];
+                corner[i] = (self.centre[i] + off).clamp(axis.lower, axis.upper);
+            }
+            let mut samples = probe.sweep(&corner, look.speed).await?;
+            let until = probe.now_s() + look.linger_s;
+            while probe.now_s() < until {
+                samples.push(probe.measure().await?);
+            }
+            result.legs += 1;
+            let Some((best, power)) = greatest(&samples)? else { continue };
+            result.greatest = Power::from_watts(result.greatest.watts().max(power.watts()));
+            if power < setup.threshold {
+                continue;
+            }
+            if let Some(place) = confirm(probe, setup, best, self.lateral, look.speed).await? {
+                return Ok(Some(place));
+            }
+            probe.move_to(&corner).await?;
+        }
+        Ok(None)
+    }
 }
 
 /// Speed along the spiral, um/s: a few samples within the reach, no faster than the slower axis.
 fn speed(probe: &dyn Probe, setup: &Setup) -> f64 {
     let chord = 2.0 * (1.0 - (PITCH / 2.0_f64).powi(2)).sqrt() * setup.reach_um;
-    let by_meter = chord / SAMPLES_A_CHORD / probe.info().costs.reading_s.max(1e-4);
+    let by_meter = chord / SAMPLES_A_CHORD / probe.info().costs.sample_s.max(1e-4);
     let lateral = probe.info().axes.iter().filter(|a| matches!(a.axis, Axis::X | Axis::Y));
     lateral.map(|a| a.speed).fold(by_meter, f64::min)
 }
@@ -131,9 +174,11 @@ async fn confirm(
             begin[i] = (place[i] - setup.reach_um).max(probe.info().axes[i].lower);
             end[i] = (place[i] + setup.reach_um).min(probe.info().axes[i].upper);
             probe.move_to(&begin).await?;
-            let samples = probe.sweep(&end, slow).await?;
-            if let Some((best, _)) = greatest(&samples)? {
-                place[i] = best.actual[i];
+            // There and back: what a meter that lags shifts one way it shifts the other way on the way back.
+            let there = probe.sweep(&end, slow).await?;
+            let back = probe.sweep(&begin, slow).await?;
+            if let (Some((one, _)), Some((other, _))) = (greatest(&there)?, greatest(&back)?) {
+                place[i] = f64::midpoint(one.actual[i], other.actual[i]);
             }
         }
     }

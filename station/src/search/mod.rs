@@ -54,6 +54,8 @@ pub struct Costs {
     pub reading_s: f64,
     /// A sweep, beside its own motion.
     pub sweep_s: f64,
+    /// From one sample of a sweep to the next.
+    pub sample_s: f64,
 }
 
 /// What a probe says of itself.
@@ -173,7 +175,7 @@ pub(crate) mod formula {
             };
             let channels =
                 vec![ChannelInfo { name: "signal".into(), floor: Power::from_dbm(-70.0), relative_db: noise_db }];
-            let costs = Costs { move_s: 0.02, reading_s: 0.004, sweep_s: 0.02 };
+            let costs = Costs { move_s: 0.02, reading_s: 0.004, sweep_s: 0.02, sample_s: 0.004 };
             let info = ProbeInfo { axes: vec![axis(Axis::X), axis(Axis::Y), axis(Axis::Z)], channels, costs };
             Formula {
                 info,

@@ -59,6 +59,9 @@ pub enum Halt {
     /// The signal meter repeats itself to the last digit.
     #[error("the signal meter is frozen: {0} readings in a row are the same to the last digit")]
     Frozen(usize),
+    /// Light was seen in motion and was not there at rest.
+    #[error("light of {0:.1} dBm was seen in motion, but none was found there at rest")]
+    Fleeting(f64),
     /// No light, on a bench that cannot tell whose fault that is.
     #[error("no light found, and {0}")]
     NoLight(&'static str),
@@ -107,9 +110,12 @@ impl Halt {
             Halt::NotDark { .. } => "cover the fixture, or zero the meter",
             Halt::NoReading(_) => "check range and sensor of the signal meter",
             Halt::Scattered(_) => {
-                "look for loose connectors, a damaged serial cable, or something that shakes the bench"
+                "look for a source that hops, loose connectors, a damaged serial cable, or something that shakes the bench"
             }
             Halt::Frozen(_) => "restart the meter",
+            Halt::Fleeting(_) => {
+                "a meter that lags, a stage that slips, or stray light: look at the trace, `firstlight show last`"
+            }
             Halt::NoLight(_) => "check the fibre to the signal meter and the part in the fixture, then run again",
             Halt::ThresholdInTheDark { .. } => {
                 "raise threshold_db in the recipe, or the source's level in the bench file"

@@ -33,13 +33,26 @@ pub(super) struct Run<'a> {
     began_s: f64,
     step: usize,
     dark: Option<Power>,
+    /// The meter gave a power in the dark: it has no reason to call anything under range.
+    dark_was_read: bool,
     unsure: Option<f64>,
 }
 
 impl<'a> Run<'a> {
     pub(super) fn new(bench: &'a mut Bench, job: &'a Job<'a>, sink: &'a mut dyn EventSink) -> Self {
         let began_s = bench.clock().seconds();
-        Run { bench, job, sink, phase: Phase::Free, passed: true, began_s, step: 0, dark: None, unsure: None }
+        Run {
+            bench,
+            job,
+            sink,
+            phase: Phase::Free,
+            passed: true,
+            began_s,
+            step: 0,
+            dark: None,
+            dark_was_read: false,
+            unsure: None,
+        }
     }
 
     /// Seconds since the run began, to the microsecond.
@@ -138,7 +151,10 @@ impl<'a> Run<'a> {
         let mut sum = 0.0;
         for _ in 0..DARK_READINGS {
             sum += match self.bench.read_signal().await? {
-                Reading::Power(p) => p.watts(),
+                Reading::Power(p) => {
+                    self.dark_was_read = true;
+                    p.watts()
+                }
                 Reading::UnderRange => 0.0,
                 Reading::Saturated => return Err(Halt::NoReading("saturated with the source off")),
             };
@@ -249,6 +265,13 @@ impl<'a> Run<'a> {
         }
         if let Some(same) = frozen(samples) {
             return Err(Halt::Frozen(same));
+        }
+        if greatest >= threshold {
+            return Err(Halt::Fleeting(dbm(greatest)));
+        }
+        let under_range = samples.iter().any(|s| s.readings.contains(&Reading::UnderRange));
+        if under_range && self.dark_was_read {
+            return Err(Halt::NoReading("under range, where the dark could be read"));
         }
         // An autoranging meter in the dark is in its lowest range, rightly.
         if self.bench.signal_range_is_fixed() && self.bench.signal_range().await? < threshold {

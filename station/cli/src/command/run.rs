@@ -65,7 +65,7 @@ pub(crate) struct Args {
     #[arg(long)]
     realtime: bool,
     /// A fault of the simulated bench, at a time of the run (see `firstlight sim faults`); may be given several times.
-    #[arg(long, value_name = "F[@s]")]
+    #[arg(long, value_name = "F[=AMOUNT][:TARGET][@s]")]
     fault: Vec<String>,
     /// Draw bad units among the simulated ones.
     #[arg(long)]

@@ -85,7 +85,7 @@ struct Serve {
     #[arg(long, value_name = "X", default_value_t = 1.0)]
     scale: f64,
     /// A fault, at a time after the start (see `firstlight sim faults`); may be given several times.
-    #[arg(long, value_name = "F[@s]")]
+    #[arg(long, value_name = "F[=AMOUNT][:TARGET][@s]")]
     fault: Vec<String>,
     /// Draw bad units among the good.
     #[arg(long)]
@@ -107,8 +107,9 @@ pub(crate) fn main(args: Args) -> Result<u8, Failure> {
         Some(Action::Devices { json }) => devices(json),
         Some(Action::Faults) => {
             for info in sim::faults() {
+                let amount = info.amount.map_or(String::new(), |a| format!(" (={} {})", a.default, a.unit));
                 terminal::print(format_args!(
-                    "{:<18} {:<10} {}",
+                    "{:<18} {:<10} {}{amount}",
                     info.name,
                     format!("{:?}", info.target).to_lowercase(),
                     info.description
