@@ -41,6 +41,9 @@ const LEAP: f64 = 4.0;
 /// Across the light, loss below which it is safe to search along it, dB.
 const CENTRED_DB: f64 = 1.0;
 
+/// So near to an end of the range along the light the search is at it, um.
+const NEAR_LIMIT_UM: f64 = 0.01;
+
 /// Readings averaged at the end.
 const FINAL_READINGS: usize = 4;
 
@@ -55,6 +58,8 @@ pub struct Peak {
     pub last_correction_db: f64,
     /// Whether that is within the tolerance and the end is no worse than the best reading on the way.
     pub converged: bool,
+    /// Whether it ended at an end of the range along the light: there may be more light beyond.
+    pub at_limit: bool,
     /// Readings taken.
     pub readings: usize,
 }
@@ -199,7 +204,11 @@ impl<'p> Climb<'p> {
             }
             converged &= db_ratio(best, power).is_some_and(|db| db <= setup.tolerance_db);
         }
-        Ok(Peak { position: self.at, power, last_correction_db: last, converged, readings: self.readings })
+        let at_limit = self.z.is_some_and(|z| {
+            let (low, high) = (self.clamped(z, f64::NEG_INFINITY, setup), self.clamped(z, f64::INFINITY, setup));
+            !(low + NEAR_LIMIT_UM..=high - NEAR_LIMIT_UM).contains(&self.at[z])
+        });
+        Ok(Peak { at_limit, position: self.at, power, last_correction_db: last, converged, readings: self.readings })
     }
 
     async fn go_all(&mut self, place: &[f64]) -> Result<(), SearchError> {
@@ -266,14 +275,14 @@ mod tests {
         let got = run(&mut probe, false);
         assert!(got.converged);
         assert_eq!(got.position[2], 0.0);
-        assert!((probe.actual[0] - 5.0).abs() < 0.2 && (probe.actual[1] - 5.0).abs() < 0.2);
+        assert!(!got.at_limit && (probe.actual[0] - 5.0).abs() < 0.2 && (probe.actual[1] - 5.0).abs() < 0.2);
     }
 
     #[test]
     fn a_focus_beyond_the_limits_ends_at_the_limit() {
         let mut probe = Formula::new([1.0, 1.0, 180.0], 0.0, 0.0);
         let got = run(&mut probe, true);
-        assert!(got.position[2] <= 150.0 && got.position[2] > 140.0, "{got:?}");
+        assert!(got.position[2] <= 150.0 && got.position[2] > 140.0 && got.at_limit, "{got:?}");
     }
 
     #[test]

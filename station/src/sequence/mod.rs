@@ -76,6 +76,9 @@ pub enum Halt {
     /// The peak search ended without being sure of its end.
     #[error("the peak search did not settle: the last correction was worth {0:.3} dB")]
     Unsure(f64),
+    /// The peak search ended at an end of its range along the light.
+    #[error("the peak search ended at the end of its range along the light: there may be more light beyond")]
+    AtLimit,
     /// The unit shows no light on a bench proven good. The measurement that says so is recorded.
     #[error("no light from the unit: at the most {0:.1} dBm where first light begins at {1:.1} dBm")]
     UnitDark(f64, f64),
@@ -121,6 +124,10 @@ impl Halt {
                 "raise threshold_db in the recipe, or the source's level in the bench file"
             }
             Halt::Unsure(_) => "run again; if it comes back, look for loose fibres, drafts or a wandering source",
+            Halt::AtLimit => {
+                "look at the trace, `firstlight show last`: a stage that slips drives a search there; if the parts are so, raise \
+                 z_range_um"
+            }
             Halt::UnitDark(..) => "",
         }
     }

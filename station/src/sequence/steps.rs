@@ -35,7 +35,8 @@ pub(super) struct Run<'a> {
     dark: Option<Power>,
     /// The meter gave a power in the dark: it has no reason to call anything under range.
     dark_was_read: bool,
-    unsure: Option<f64>,
+    /// Why the last search was not sure of its end.
+    unsure: Option<Halt>,
 }
 
 impl<'a> Run<'a> {
@@ -317,14 +318,19 @@ impl<'a> Run<'a> {
         let samples = probe.into_trace();
         self.trace("peak", samples);
         let found = found?;
-        self.unsure = (!found.converged).then_some(found.last_correction_db);
+        self.unsure = match &found {
+            found if !found.converged => Some(Halt::Unsure(found.last_correction_db)),
+            found if found.at_limit => Some(Halt::AtLimit),
+            _ => None,
+        };
         let (power, at) = (dbm(found.power), place(&self.axes(), &found.position));
         let message = format!(
             "{power:.3} dBm at {at} after {} readings, last correction worth {:.4} dB",
             found.readings, found.last_correction_db
         );
-        if !found.converged {
-            self.note(format!("the peak search did not settle: {message}"));
+        if let Some(halt) = &self.unsure {
+            let why = halt.to_string();
+            self.note(why);
         }
         Ok(Done::saying(message))
     }
@@ -397,9 +403,9 @@ impl<'a> Run<'a> {
                 None => self.note("no launched power is known: the result is a power, not a loss".into()),
             }
         }
-        match self.unsure {
+        match self.unsure.take() {
             // A part is not failed by a search that was not sure of its end.
-            Some(correction) if !passed => Err(Halt::Unsure(correction)),
+            Some(halt) if !passed => Err(halt),
             _ => Ok(Done { passed, message: Some(message) }),
         }
     }
