@@ -5,6 +5,7 @@
 
 mod backdoor;
 pub mod config;
+pub mod couple;
 mod devices;
 mod faults;
 mod line;

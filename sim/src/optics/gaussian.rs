@@ -38,19 +38,25 @@ pub struct Misalignment {
 
 /// Share of the power coupled, 0 to 1, at a vacuum wavelength in um in a medium of the index given.
 pub fn coupling(wavelength_um: f64, index: f64, emitter: Mode, receiver: Mode, at: &Misalignment) -> f64 {
-    let x = one_axis(wavelength_um, index, (emitter.x_um, receiver.x_um), at.dx_um, at.dz_um, at.thx_rad);
-    let y = one_axis(wavelength_um, index, (emitter.y_um, receiver.y_um), at.dy_um, at.dz_um, at.thy_rad);
-    x * y
+    coupling_nepers(wavelength_um, index, emitter, receiver, at).exp()
 }
 
-fn one_axis(wavelength_um: f64, index: f64, (w1, w2): (f64, f64), d: f64, z: f64, th: f64) -> f64 {
+/// Natural logarithm of [`coupling`], nepers of power: it holds where the share itself is too small for a float.
+pub fn coupling_nepers(wavelength_um: f64, index: f64, emitter: Mode, receiver: Mode, at: &Misalignment) -> f64 {
+    let x = one_axis(wavelength_um, index, (emitter.x_um, receiver.x_um), at.dx_um, at.dz_um, at.thx_rad);
+    let y = one_axis(wavelength_um, index, (emitter.y_um, receiver.y_um), at.dy_um, at.dz_um, at.thy_rad);
+    x.0.ln() / 2.0 - x.1 + y.0.ln() / 2.0 - y.1
+}
+
+/// An axis' kappa and exponent. The cross term of offset and tilt is written into a square, so that nothing cancels
+/// where a small mode shines far into a large one.
+fn one_axis(wavelength_um: f64, index: f64, (w1, w2): (f64, f64), d: f64, z: f64, th: f64) -> (f64, f64) {
     let spread = wavelength_um * z / (PI * index);
-    let kappa = 4.0 * (w1 * w2).powi(2) / ((w1 * w1 + w2 * w2).powi(2) + spread * spread);
-    let wz2 = w1 * w1 + (spread / w1).powi(2);
-    let offset = d * d / 2.0 * (1.0 / (w1 * w1) + 1.0 / (w2 * w2));
-    let tilt = (PI * index * th / wavelength_um).powi(2) / 2.0 * (wz2 + w2 * w2);
-    let cross = d * th * z / (w1 * w1);
-    kappa.sqrt() * (-kappa * (offset + tilt - cross)).exp()
+    let sum = w1 * w1 + w2 * w2;
+    let kappa = 4.0 * (w1 * w2).powi(2) / (sum * sum + spread * spread);
+    let offset = ((d - th * z) / w1).powi(2) + (d / w2).powi(2);
+    let tilt = (PI * index * th / wavelength_um).powi(2) * sum;
+    (kappa, kappa * (offset + tilt) / 2.0)
 }
 
 #[cfg(test)]
