@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use units::text::{Fault, Faults};
 
 use crate::optics::{Facets, Misalignment, Mode, coupling_nepers, etalon_nepers, round_aperture_nepers};
+use crate::table::{Row, Table, fault};
 
 /// An etalon is the sum of six amplitudes: the straight pass and round trips 1 to 5, as in the table of its cases.
 const ROUND_TRIPS: u32 = 5;
@@ -141,18 +142,7 @@ struct Values<'a> {
 
 impl Values<'_> {
     fn checked(&mut self, name: &str, good: impl Fn(f64) -> bool, expect: &str) -> f64 {
-        let Some(cell) = self.table.cell(self.row, name) else {
-            self.faults.push(fault(self.row.line, 1, format!("no value for column {name}"), None));
-            return 1.0;
-        };
-        match cell.text.parse::<f64>() {
-            Ok(value) if value.is_finite() && good(value) => value,
-            _ => {
-                let message = format!("column {name}: \"{}\" is no {expect}", cell.text);
-                self.faults.push(fault(self.row.line, cell.column, message, None));
-                1.0
-            }
-        }
+        self.table.number(self.row, name, good, expect, self.faults).unwrap_or(1.0)
     }
 
     fn number(&mut self, name: &str) -> f64 {
@@ -170,106 +160,4 @@ impl Values<'_> {
     fn share(&mut self, name: &str) -> f64 {
         self.checked(name, |v| (0.0..=1.0).contains(&v), "reflectance from 0 to 1")
     }
-}
-
-struct Cell {
-    /// Column in characters, from 1.
-    column: usize,
-    text: String,
-}
-
-struct Row {
-    line: usize,
-    cells: Vec<Cell>,
-}
-
-struct Table {
-    header_line: usize,
-    header: Vec<Cell>,
-    rows: Vec<Row>,
-}
-
-impl Table {
-    fn read(text: &str, faults: &mut Vec<Fault>) -> Option<Table> {
-        let mut lines = text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty());
-        let Some((at, first)) = lines.next() else {
-            let hint = "the first line names the columns";
-            faults.push(fault(1, 1, "the table is empty".into(), Some(hint.into())));
-            return None;
-        };
-        let header = cells(first, at + 1, faults)?;
-        let note = header.iter().position(|c| c.text == "note" || c.text == "notes");
-        let mut rows = Vec::new();
-        for (at, line) in lines {
-            let Some(mut cells) = cells(line, at + 1, faults) else { continue };
-            if let Some(note) = note {
-                join(&mut cells, note, header.len());
-            }
-            if cells.len() == header.len() {
-                rows.push(Row { line: at + 1, cells });
-                continue;
-            }
-            let message = format!("{} values for the {} columns of the header", cells.len(), header.len());
-            faults.push(fault(at + 1, 1, message, Some("a text that holds commas goes in double quotes".into())));
-        }
-        Some(Table { header_line: at + 1, header, rows })
-    }
-
-    /// Whether all columns are there, once each.
-    fn has(&self, columns: &[&str], faults: &mut Vec<Fault>) -> bool {
-        let before = faults.len();
-        for name in columns {
-            let mut found = self.header.iter().filter(|c| c.text == *name);
-            if found.next().is_none() {
-                let hint = format!("the columns {} are needed, in any order", columns.join(", "));
-                faults.push(fault(self.header_line, 1, format!("no column {name}"), Some(hint)));
-            }
-            for again in found {
-                faults.push(fault(self.header_line, again.column, format!("a second column {name}"), None));
-            }
-        }
-        faults.len() == before
-    }
-
-    fn cell<'r>(&self, row: &'r Row, name: &str) -> Option<&'r Cell> {
-        row.cells.get(self.header.iter().position(|c| c.text == name)?)
-    }
-}
-
-/// A note may hold commas without quotes: what is too much in a row is its.
-fn join(cells: &mut Vec<Cell>, note: usize, columns: usize) {
-    while cells.len() > columns && note + 1 < cells.len() {
-        let next = cells.remove(note + 1);
-        cells[note].text.push(',');
-        cells[note].text.push_str(&next.text);
-    }
-}
-
-/// The values of a line; a quote within a quoted value is doubled.
-fn cells(line: &str, number: usize, faults: &mut Vec<Fault>) -> Option<Vec<Cell>> {
-    let mut cells = vec![Cell { column: 1, text: String::new() }];
-    let mut quote = None;
-    let mut chars = line.chars().enumerate().peekable();
-    while let Some((at, c)) = chars.next() {
-        let cell = cells.last_mut()?;
-        match c {
-            '"' if quote.is_some() && chars.next_if(|(_, next)| *next == '"').is_some() => cell.text.push('"'),
-            '"' if quote.is_some() => quote = None,
-            '"' if cell.text.trim().is_empty() => quote = Some(at + 1),
-            ',' if quote.is_none() => cells.push(Cell { column: at + 2, text: String::new() }),
-            c => cell.text.push(c),
-        }
-    }
-    if let Some(column) = quote {
-        faults.push(fault(number, column, "a double quote that does not end on its line".into(), None));
-        return None;
-    }
-    for cell in &mut cells {
-        cell.text = cell.text.trim().to_string();
-    }
-    Some(cells)
-}
-
-fn fault(line: usize, column: usize, message: String, hint: Option<String>) -> Fault {
-    Fault { line, column, message, hint }
 }

@@ -14,6 +14,7 @@ pub mod noise;
 pub mod optics;
 mod part;
 mod serve;
+mod table;
 mod uart;
 mod world;
 

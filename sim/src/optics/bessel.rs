@@ -45,7 +45,7 @@ pub(super) fn j0_j1(x: f64) -> (f64, f64) {
 
 /// exp(x) K0(x) and exp(x) K1(x) for x >= 1e-3, by the trapezoid rule on exp(-x cosh t), which falls doubly fast.
 pub(super) fn k0_k1_scaled(x: f64) -> (f64, f64) {
-    const STEP: f64 = 0.05;
+    const STEP: f64 = 0.2;
     let (mut k0, mut k1) = (0.5, 0.5);
     for k in 1..400 {
         let t = f64::from(k) * STEP;

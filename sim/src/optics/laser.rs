@@ -68,7 +68,7 @@ pub struct LaserLens {
 
 impl LaserLens {
     /// The fibre's misalignment from the image (paraxial, thin lens).
-    fn from_image(&self, at: &Misalignment) -> Misalignment {
+    fn off_image(&self, at: &Misalignment) -> Misalignment {
         let m = self.magnification;
         match self.moved {
             Moved::Fibre => *at,
@@ -85,7 +85,7 @@ impl LaserLens {
 
 impl Interface for LaserLens {
     fn efficiency(&self, wavelength_um: f64, at: &Misalignment, _roll_rad: f64) -> f64 {
-        let at = self.from_image(at);
+        let at = self.off_image(at);
         let m = self.magnification;
         let image = Mode { x_um: m * self.laser.x_um, y_um: m * self.laser.y_um };
         // Both foci half of the astigmatism to either side: lengths along the light are magnified by m^2.
