@@ -5,6 +5,7 @@
 
 mod backdoor;
 pub mod config;
+pub mod couple;
 mod devices;
 mod faults;
 mod line;
@@ -13,6 +14,7 @@ pub mod noise;
 pub mod optics;
 mod part;
 mod serve;
+mod table;
 mod uart;
 mod world;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args as ClapArgs, Subcommand};
 use firstlight::wiring::wiring;
@@ -17,6 +17,7 @@ use units::clock::{Clock, real_runtime};
 use crate::bench_file::BenchFile;
 use crate::command::run::fault;
 use crate::failure::{FILES, Failure};
+use crate::paths;
 use crate::runner::drawn_seed;
 use crate::signals;
 use crate::terminal;
@@ -25,6 +26,7 @@ const EXAMPLES: &str = "Examples:
   firstlight sim receptacle                                    the built-in bench, on pseudo-terminals
   firstlight sim ./bench.toml --seed 7 --line-timing           a bench file, with the byte times of its lines
   firstlight sim --device pi-gcs2,axes=3 --tcp 127.0.0.1:50000
+  firstlight sim couple --csv cases.csv                        loss of every case of a table
   firstlight sim --device thorlabs-pm,model=PM103 --pty /tmp/pm --power-dbm -12
 
 While a bench is served, a line on stdin acts as the operator: `next` puts the next unit into the fixture, `reference`
@@ -59,6 +61,16 @@ enum Action {
     Faults,
     /// Strike whole runs with faults at seeded moments and tell what came of it.
     Campaign(crate::command::campaign::Args),
+    /// Coupling of each case of a table: share of power and loss, as CSV.
+    ///
+    /// Columns, in any order: lambda_um, n_gap, w1x_um, w1y_um, w2x_um, w2y_um, dx_um, dy_um, dz_um, thx_rad, thy_rad (two
+    /// Gaussian modes); lambda_um, n_gap, w_um, R1, R2, dx_um, dz_um, thx_rad (the gap as an etalon, six amplitudes);
+    /// w_um, a_um, d_um (spot on a round aperture). Others are left alone; `case` names the rows.
+    Couple {
+        /// The table.
+        #[arg(long, value_name = "FILE")]
+        csv: PathBuf,
+    },
 }
 
 #[derive(Debug, ClapArgs)]
@@ -116,9 +128,19 @@ pub(crate) fn main(args: Args) -> Result<u8, Failure> {
                 ));
             }
         }
+        Some(Action::Couple { csv }) => couple(&csv)?,
         None => serve(&args.serve)?,
     }
     Ok(0)
+}
+
+fn couple(csv: &Path) -> Result<(), Failure> {
+    let label = csv.display().to_string();
+    let bytes = paths::read(&label)?;
+    let table = units::text::from_utf8(&bytes).and_then(sim::couple::couple);
+    let table = table.map_err(|f| Failure::faults(&label, &f))?;
+    terminal::print_text(format_args!("{table}"));
+    Ok(())
 }
 
 fn devices(as_json: bool) {

@@ -1,0 +1,5 @@
+//! Coupling evaluations a second.
+
+fn main() {
+    divan::main();
+}
