@@ -7,6 +7,7 @@ mod backdoor;
 pub mod config;
 mod devices;
 mod faults;
+pub mod light;
 mod line;
 pub mod mechanics;
 pub mod noise;
