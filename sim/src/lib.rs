@@ -4,6 +4,7 @@
 //! documents, and never names drivers, recipes or station. Everything random comes from one seed.
 
 mod backdoor;
+pub mod bond;
 pub mod config;
 mod devices;
 mod faults;
