@@ -4,10 +4,12 @@
 //! documents, and never names drivers, recipes or station. Everything random comes from one seed.
 
 mod backdoor;
+pub mod bond;
 pub mod config;
 pub mod couple;
 mod devices;
 mod faults;
+pub mod light;
 mod line;
 pub mod mechanics;
 pub mod noise;

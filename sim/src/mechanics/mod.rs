@@ -2,6 +2,7 @@
 //! vibration. Pure; knows no part, no light and no instrument.
 
 mod axis;
+pub mod drift;
 pub mod hexapod;
 mod mishap;
 mod piezo;
