@@ -7,7 +7,7 @@ use crate::devices::scpi::{self, Command, DATA_TYPE, MISSING, OUT_OF_RANGE};
 const ZERO_S: f64 = 0.8;
 /// Quantum efficiency of an InGaAs photodiode, and wavelength in nm times energy in eV of a photon (CODATA 2018).
 const EFFICIENCY: f64 = 0.8;
-const NM_EV: f64 = 1239.841_984;
+const NM_EV: f64 = 1_239.841_984;
 /// A setting that a sensor with its own calibration does not let be made.
 const CONFLICT: (i32, &str) = (-221, "Settings conflict");
 
