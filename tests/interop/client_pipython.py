@@ -289,6 +289,23 @@ def again(t, transport, address):
             equal(d.qSVO(), dict.fromkeys(AXES, False))
 
 
+def one_axis(model, transport):
+    """A controller for one axis, from power-on to a move."""
+    with Steps("PIPython", "PIPython", f"pi-gcs2 {model}", transport) as t:
+        with simulator(f"pi-gcs2,model={model},axes=1", transport) as address, connect(transport, address) as d:
+            with t.step("identity"):
+                equal((d.devname, d.axes), (model, ["1"]))
+            with t.step("pitools.startup"):
+                d.VEL("1", 20.0)
+                pitools.startup(d, refmodes=["FNL"])
+                near(d.qPOS("1")["1"], d.qTMN("1")["1"], 0.001)
+            with t.step("the middle of the travel"):
+                pitools.movetomiddle(d)
+                pitools.waitontarget(d)
+                near(d.qPOS("1")["1"], (d.qTMN("1")["1"] + d.qTMX("1")["1"]) / 2, 2e-4)
+                refused(7, lambda: d.MOV("1", d.qTMX("1")["1"] + 0.001))
+
+
 def main():
     for transport in ("tcp", "pty"):
         with Steps("PIPython", "PIPython", "pi-gcs2 C-884", transport) as t:
@@ -297,6 +314,8 @@ def main():
                     for part in (identity, before_reference, startup, parameters, motion, limits, many):
                         part(t, d)
                 again(t, transport, address)
+    one_axis("C-863", "pty")
+    one_axis("C-867", "tcp")
 
 
 main()

@@ -172,7 +172,7 @@ impl Gcs2 {
             "SSL" => bit(c.soft_on),
             "PUN" => "MM".into(),
             // The position at which home was defined.
-            "DFH" => mm(-c.offset_um),
+            "DFH" => mm(0.0 - c.offset_um),
             _ => return None,
         })
     }

@@ -1,6 +1,8 @@
 //! Simulated instruments: bytes in, bytes out, as the device would. Each knows its protocol from the fact sheets of its
 //! maker and the world it stands in; none knows a driver.
 
+#[cfg(test)]
+mod dialogues;
 mod gcs2;
 mod gcs2_commands;
 mod gcs2_parameters;

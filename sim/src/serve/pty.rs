@@ -26,7 +26,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 pub(super) struct Pty {
     master: Rc<OwnedFd>,
-    events: AsyncFd<Rc<OwnedFd>>,
+    /// The registration for its events; made at the first use and whenever one is spent.
+    events: Option<AsyncFd<Rc<OwnedFd>>>,
     slave: PathBuf,
 }
 
@@ -47,7 +48,7 @@ impl Pty {
         drop(slave);
         let name = PathBuf::from(OsString::from_vec(name.into_bytes()));
         let master = Rc::new(master);
-        Ok(Pty { events: register(&master)?, master, slave: name })
+        Ok(Pty { events: None, master, slave: name })
     }
 
     pub(super) fn slave(&self) -> &Path {
@@ -103,19 +104,18 @@ impl Pty {
         ready_for: impl Fn(&AsyncFd<Rc<OwnedFd>>, &mut Context<'_>) -> Poll<io::Result<Option<io::Result<T>>>>,
     ) -> Poll<io::Result<T>> {
         for _ in 0..2 {
-            if let Some(done) = ready!(ready_for(&self.events, cx))? {
+            let events = match &mut self.events {
+                Some(events) => events,
+                none => none.insert(register(&self.master)?),
+            };
+            if let Some(done) = ready!(ready_for(events, cx))? {
                 return Poll::Ready(done);
             }
         }
-        self.events = register(&self.master)?;
-        match ready!(ready_for(&self.events, cx))? {
-            Some(done) => Poll::Ready(done),
-            // Ready a moment ago and no more; come again.
-            None => {
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
-        }
+        // The old registration goes before the new one comes: a descriptor is registered once, and a second time is an error.
+        self.events = None;
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 
@@ -156,5 +156,35 @@ impl AsyncWrite for Pty {
 
     fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    #[test]
+    fn a_reply_longer_than_the_terminals_buffer_arrives_whole_after_the_terminal_was_hung_up() {
+        let reply: Vec<u8> = (0..=250).cycle().take(100_000).collect();
+        units::clock::real_runtime().unwrap().block_on(async {
+            let mut pty = Pty::open().unwrap();
+            let nobody = pty.read(&mut [0; 8]).await.unwrap();
+            assert_eq!(nobody, 0);
+            let slave = pty.slave().to_path_buf();
+            let client = std::thread::spawn(move || {
+                let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+                let mut port = std::fs::File::from(rustix::fs::open(&slave, flags, Mode::empty()).unwrap());
+                let mut heard = vec![0; 100_000];
+                port.read_exact(&mut heard).unwrap();
+                heard
+            });
+            pty.client().await;
+            pty.write_all(&reply).await.unwrap();
+            assert!(client.join().unwrap() == reply);
+        });
     }
 }
