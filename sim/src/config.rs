@@ -47,13 +47,24 @@ pub enum Role {
         /// Axis name, channel name.
         axes: Vec<(String, String)>,
     },
-    /// Measures light: number of the channel and what it sees (`signal`, `tap`).
+    /// Measures light.
     Meter {
-        /// Channel, role.
-        channels: Vec<(u32, String)>,
+        /// What each of its channels sees; others are dark.
+        channels: Vec<MeterChannel>,
     },
     /// The light source.
     Source,
+}
+
+/// One channel of a meter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MeterChannel {
+    /// Number, from 1.
+    pub number: u32,
+    /// What it sees: `signal` or `tap`.
+    pub role: String,
+    /// Which lane of the part a signal is, from 1.
+    pub lane: u32,
 }
 
 /// One instrument.
@@ -141,15 +152,25 @@ pub struct LightPlan {
     pub settle_s: f64,
     /// Slow wander of the laser, dB.
     pub wander_db: f64,
+    /// Relative intensity noise, dB/Hz.
+    pub rin_db_hz: f64,
     /// Interlock open from the start.
     pub interlock_open: bool,
 }
 
-/// A power meter's noise.
+/// A power meter's detector.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MeterPlan {
     /// Additive noise of a 1 ms reading in the lowest range, W.
     pub floor_w: f64,
+    /// Bits of its converter over a range.
+    pub adc_bits: i32,
+    /// Time constant of its front end, seconds.
+    pub front_end_s: f64,
+    /// From the light to the reading, seconds.
+    pub latency_s: f64,
+    /// Time without a reading after a range was switched, seconds.
+    pub dead_s: f64,
     /// Relative noise of a reading, dB.
     pub relative_db: f64,
     /// Dark offset before zeroing, W.
@@ -158,7 +179,15 @@ pub struct MeterPlan {
 
 impl Default for MeterPlan {
     fn default() -> Self {
-        MeterPlan { floor_w: 1e-11, relative_db: 0.003, offset_w: 3e-11 }
+        MeterPlan {
+            floor_w: 1e-11,
+            adc_bits: 26,
+            front_end_s: 1e-4,
+            latency_s: 1e-3,
+            dead_s: 0.01,
+            relative_db: 0.003,
+            offset_w: 3e-11,
+        }
     }
 }
 
@@ -307,6 +336,7 @@ fn light(t: Option<&Table<'_>>) -> LightPlan {
         rise_s: number("rise_s", 0.0, 100.0, 0.08),
         settle_s: number("settle_s", 0.0, 100.0, 0.4),
         wander_db: number("wander_db", 0.0, 1.0, 0.003),
+        rin_db_hz: number("rin_db_hz", -200.0, -80.0, -145.0),
         interlock_open: interlock.unwrap_or(false),
     }
 }
@@ -315,6 +345,11 @@ fn meter(t: &Table<'_>) -> MeterPlan {
     let default = MeterPlan::default();
     MeterPlan {
         floor_w: t.f64_within("floor_w", 0.0, 1.0, default.floor_w),
+        adc_bits: i32::try_from(t.i64_within("adc_bits", 8, 40, i64::from(default.adc_bits)))
+            .unwrap_or(default.adc_bits),
+        front_end_s: t.f64_within("front_end_ms", 0.0, 1000.0, default.front_end_s * 1e3) / 1e3,
+        latency_s: t.f64_within("latency_ms", 0.0, 1000.0, default.latency_s * 1e3) / 1e3,
+        dead_s: t.f64_within("range_dead_ms", 0.0, 1000.0, default.dead_s * 1e3) / 1e3,
         relative_db: t.f64_within("relative_db", 0.0, 10.0, default.relative_db),
         offset_w: t.f64_within("offset_w", -1.0, 1.0, default.offset_w),
     }

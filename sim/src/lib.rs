@@ -9,6 +9,7 @@ pub mod config;
 pub mod couple;
 mod devices;
 mod faults;
+mod head;
 pub mod light;
 mod line;
 pub mod mechanics;
@@ -21,7 +22,7 @@ mod uart;
 mod world;
 
 pub use backdoor::{BackDoor, Truth};
-pub use config::{InstrumentWiring, Link, PortWiring, Role, Wiring, check};
+pub use config::{InstrumentWiring, Link, MeterChannel, PortWiring, Role, Wiring, check};
 pub use devices::{DeviceError, KindInfo, device_kinds, standalone};
 pub use faults::{Amount, Fault, FaultError, FaultInfo, FaultKind, TargetKind, faults};
 pub use part::{Defect, Part, Spread};

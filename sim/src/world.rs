@@ -74,8 +74,6 @@ pub(crate) struct Inner {
     pub(crate) overtravel_um: f64,
     /// What the stages were told since the unit was loaded, the last of it.
     pub(crate) orders: VecDeque<Ordered>,
-    /// What each meter measured last, W.
-    measured: BTreeMap<String, f64>,
     /// Steady light for a device that stands alone, in no world.
     pub(crate) steady_w: Option<f64>,
     drift: Stream,
@@ -123,7 +121,6 @@ impl World {
             source: SourceTruth { wavelength_um: 1.31, ..SourceTruth::default() },
             overtravel_um: 0.0,
             orders: VecDeque::new(),
-            measured: BTreeMap::new(),
             steady_w: None,
             drift: Stream::new(seed, "laser"),
             plan,
@@ -152,38 +149,57 @@ impl World {
         Some(act(axis))
     }
 
-    /// Mean power on a channel over a window that ends now, W, and without noise.
-    pub(crate) fn light(&self, role: &str, begin_s: f64, end_s: f64) -> f64 {
+    /// Mean power of a view over a window, W, without noise.
+    fn light(&self, view: &View, begin_s: f64, end_s: f64) -> f64 {
         let mut inner = self.inner.borrow_mut();
         if let Some(steady) = inner.steady_w {
             return steady;
         }
-        let moves =
-            role == "signal" && inner.axes.values().any(|a| a.moving(begin_s) || a.moving(end_s) || !a.settled(end_s));
-        let looks: u32 = if moves { WINDOW_LOOKS } else { 1 };
+        let moves = matches!(view, View::Lane(_))
+            && inner.axes.values().any(|a| a.moving(begin_s) || a.moving(end_s) || !a.settled(end_s));
+        let looks: u32 = if moves && end_s > begin_s { WINDOW_LOOKS } else { 1 };
         let mut sum = 0.0;
         for k in 0..looks {
             let t = begin_s + (end_s - begin_s) * (f64::from(k) + 0.5) / f64::from(looks);
-            sum += inner.power(role, t);
+            sum += inner.power(view, t);
         }
         sum / f64::from(looks)
     }
 
+    /// What a channel of a meter sees.
+    pub(crate) fn view(&self, meter: &str, channel: u32) -> View {
+        let inner = self.inner.borrow();
+        let wired = inner.wiring.instruments.iter().find(|i| i.name == meter);
+        let Some(Role::Meter { channels }) = wired.map(|i| &i.role) else { return View::Dark };
+        match channels.iter().find(|c| c.number == channel) {
+            Some(c) if c.role == "tap" => View::Tap,
+            Some(c) if c.role == "signal" => View::Lane(usize::try_from(c.lane).unwrap_or(1).saturating_sub(1)),
+            _ => View::Dark,
+        }
+    }
+
+    /// A stream of the world's seed.
+    pub(crate) fn stream(&self, name: &str) -> Stream {
+        Stream::new(self.inner.borrow().seed, name)
+    }
+
+    /// Relative intensity noise of the light, 1/Hz.
+    pub(crate) fn rin_hz(&self) -> f64 {
+        10f64.powf(self.inner.borrow().plan.light.rin_db_hz / 10.0)
+    }
+
+    pub(crate) fn meter_plan(&self, name: &str) -> MeterPlan {
+        self.inner.borrow().plan.meters.get(name).copied().unwrap_or_default()
+    }
+
     /// Mean power that a meter sees on a channel over a window, W, by what is wrong with the meter.
-    pub(crate) fn seen(&self, meter: &str, role: &str, begin_s: f64, end_s: f64) -> f64 {
+    pub(crate) fn seen(&self, meter: &str, view: &View, begin_s: f64, end_s: f64) -> f64 {
         let (lag, low) = {
             let inner = self.inner.borrow();
             let lag = inner.fault(FaultKind::MeterLag, meter, end_s).map_or(0.0, |(ms, _)| ms / 1e3);
             (lag, inner.fault(FaultKind::MeterLow, meter, end_s).map_or(0.0, |(db, _)| db))
         };
-        self.light(role, begin_s - lag, end_s - lag) * 10f64.powf(-low / 10.0)
-    }
-
-    /// What a meter answers with that measured `fresh` now: that, or what it measured before.
-    pub(crate) fn answered(&self, meter: &str, fresh: f64, now_s: f64) -> f64 {
-        let mut inner = self.inner.borrow_mut();
-        let before = inner.measured.insert(meter.to_string(), fresh);
-        if inner.faulty(FaultKind::SlowReplies, meter, now_s) { before.unwrap_or(fresh) } else { fresh }
+        self.light(view, begin_s - lag, end_s - lag) * 10f64.powf(-low / 10.0)
     }
 
     /// Whether a port is there.
@@ -207,10 +223,6 @@ impl World {
             orders.pop_front();
         }
         orders.push_back(Ordered { t_s, order });
-    }
-
-    pub(crate) fn meter_plan(&self, name: &str) -> MeterPlan {
-        self.inner.borrow().plan.meters.get(name).copied().unwrap_or_default()
     }
 
     /// The instruments on a port.
@@ -279,12 +291,18 @@ impl Inner {
     }
 
     /// Power on a channel at a time, W.
-    fn power(&mut self, role: &str, now_s: f64) -> f64 {
+    fn power(&mut self, view: &View, now_s: f64) -> f64 {
         let launched = self.launched_w(now_s);
         let light = &self.plan.light;
         let ambient = light.ambient.watts();
-        if role == "tap" {
-            return ambient + launched * light.tap_split / (1.0 - light.tap_split);
+        let lane = match view {
+            View::Dark => return ambient,
+            View::Tap => return ambient + launched * light.tap_split / (1.0 - light.tap_split),
+            View::Lane(lane) => *lane,
+        };
+        // One lane has a light path to the meter until the part has more.
+        if lane > 0 {
+            return ambient;
         }
         let cord = 10f64.powf(-self.cord_loss_db(now_s) / 10.0);
         if self.patch == Patch::Reference {
@@ -388,7 +406,18 @@ impl Inner {
 }
 
 fn sees_the_signal(role: &Role) -> bool {
-    matches!(role, Role::Meter { channels } if channels.iter().any(|(_, r)| r == "signal"))
+    matches!(role, Role::Meter { channels } if channels.iter().any(|c| c.role == "signal"))
+}
+
+/// What a channel of a meter sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum View {
+    /// Nothing but room light.
+    Dark,
+    /// The share of the source's light that is split off before the unit.
+    Tap,
+    /// A lane of the part, from 0.
+    Lane(usize),
 }
 
 /// Faults of the bench's fibres.

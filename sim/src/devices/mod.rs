@@ -13,7 +13,7 @@ mod thorlabs_pm;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::config::{InstrumentWiring, Role};
+use crate::config::{InstrumentWiring, MeterChannel, Role};
 use crate::world::World;
 
 /// A device on the far end of a line.
@@ -135,8 +135,9 @@ pub(crate) fn make(world: &World, instrument: &InstrumentWiring) -> Result<Box<d
     match (instrument.kind.as_str(), &instrument.role) {
         ("pi-gcs2", Role::Motion { axes }) => Ok(Box::new(gcs2::Gcs2::new(world.clone(), model, axes.clone()))),
         ("thorlabs-pm", Role::Meter { channels }) => {
-            let sees = channels.first().map_or("none", |(_, role)| role.as_str());
-            Ok(Box::new(thorlabs_pm::ThorlabsPm::new(world.clone(), &instrument.name, model, sees)))
+            // One channel, whatever its number.
+            let number = channels.first().map_or(1, |c| c.number);
+            Ok(Box::new(thorlabs_pm::ThorlabsPm::new(world, &instrument.name, number, model)))
         }
         ("keysight-laser", Role::Source) => Ok(Box::new(keysight_laser::KeysightLaser::new(world.clone(), model))),
         (kind, _) => Err(DeviceError::Kind(kind.to_string())),
@@ -187,7 +188,7 @@ pub fn standalone(kind: &str, options: &BTreeMap<String, String>) -> Result<Inst
             if !matches!(role, "signal" | "tap") {
                 return Err(refused("role", role));
             }
-            Role::Meter { channels: vec![(1, role.to_string())] }
+            Role::Meter { channels: vec![MeterChannel { number: 1, role: role.to_string(), lane: 1 }] }
         }
         _ => Role::Source,
     };

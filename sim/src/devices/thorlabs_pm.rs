@@ -7,8 +7,8 @@ mod settings;
 use super::lines::Lines;
 use super::scpi::{self, Command, Errors, NOT_ALLOWED, STALE, TOO_MUCH, UNDEFINED};
 use super::{Device, Replies};
-use crate::config::MeterPlan;
-use crate::faults::FaultKind;
+use crate::head::Head;
+use crate::light::detector::Reading;
 use crate::noise::Stream;
 use crate::world::World;
 
@@ -20,12 +20,8 @@ const COMMAND_S: f64 = 0.000_2;
 /// One average: results come 1000 times a second at the most, and 300 times on the PM100D generation.
 const AVERAGE_S: f64 = 0.001;
 const OLD_AVERAGE_S: f64 = 1.0 / 300.0;
-/// Settling of a range, seconds.
-const RANGE_S: f64 = 0.010;
 /// Ranges of an InGaAs photodiode sensor, W, largest first.
 const RANGES: [f64; 8] = [22e-3, 2.2e-3, 220e-6, 22e-6, 2.2e-6, 220e-9, 22e-9, 2.2e-9];
-/// Noise of a range, share of its upper end.
-const RANGE_NOISE: f64 = 2e-8;
 /// Wavelengths of the sensor, nm.
 const WAVELENGTHS: (f64, f64) = (800.0, 1700.0);
 
@@ -45,11 +41,8 @@ enum Act {
 }
 
 pub(super) struct ThorlabsPm {
-    world: World,
-    name: String,
+    head: Head,
     model: String,
-    role: String,
-    plan: MeterPlan,
     noise: Stream,
     lines: Lines,
     replies: Replies,
@@ -59,20 +52,15 @@ pub(super) struct ThorlabsPm {
     settings: Settings,
     /// End of a measurement under way or done, and its value.
     measured: Option<(f64, f64)>,
-    last: f64,
     jabber_s: Option<f64>,
 }
 
 impl ThorlabsPm {
-    pub(super) fn new(world: World, name: &str, model: Option<&str>, role: &str) -> ThorlabsPm {
-        let noise = Stream::new(world.inner.borrow().seed, &format!("meter {name}"));
+    pub(super) fn new(world: &World, name: &str, channel: u32, model: Option<&str>) -> ThorlabsPm {
         ThorlabsPm {
-            plan: world.meter_plan(name),
-            noise,
-            world,
-            name: name.to_string(),
+            head: Head::new(world, name, channel, &RANGES),
+            noise: world.stream(&format!("thermometer {name}")),
             model: model.unwrap_or("PM101").to_ascii_uppercase(),
-            role: role.to_string(),
             lines: Lines::default(),
             replies: Replies::default(),
             errors: Errors::default(),
@@ -80,7 +68,6 @@ impl ThorlabsPm {
             refuse: false,
             settings: Settings::default(),
             measured: None,
-            last: 0.0,
             jabber_s: None,
         }
     }
@@ -137,7 +124,7 @@ impl ThorlabsPm {
         let bit = |mask: u16, on: bool| if on { mask } else { 0 };
         let done = self.measured.is_some_and(|(end, _)| end <= now_s);
         registers::SENSOR
-            | bit(registers::RANGING, now_s < self.settings.range_since_s + RANGE_S)
+            | bit(registers::RANGING, now_s < self.settings.range_since_s + self.head.dead_s())
             | bit(registers::MEASURING, self.measured.is_some() && !done)
             | bit(registers::ZEROING, now_s < self.settings.zeroing_until_s)
             | bit(registers::DATA_READY, done)
@@ -236,56 +223,42 @@ impl ThorlabsPm {
 
     /// Measures a window that begins now, or when range and zeroing let it; gives its end and its text.
     fn measure(&mut self, now_s: f64) -> (f64, String) {
-        let mut begin = now_s.max(self.settings.range_since_s + RANGE_S).max(self.settings.zeroing_until_s);
+        let begin = now_s.max(self.settings.zeroing_until_s);
         if self.settings.auto {
-            let light = self.world.seen(&self.name, &self.role, begin, begin);
-            let fits = RANGES.iter().rposition(|r| *r >= light * 1.05).unwrap_or(0);
+            let fits = self.head.auto_range(self.settings.range, begin);
             if fits != self.settings.range {
                 self.settings.range = fits;
                 self.settings.range_since_s = begin;
-                begin += RANGE_S;
             }
         }
-        let end = begin + self.window_s();
-        let fresh = self.value(begin, end);
-        let value = self.world.answered(&self.name, fresh, now_s);
+        let (end, value) = self.value(begin);
         self.measured = Some((end, value));
         (end, self.number(value))
     }
 
-    /// What is measured, in its unit; infinite above the range.
-    fn value(&mut self, begin: f64, end: f64) -> f64 {
-        let watts = self.watts(begin, end);
+    /// What is measured from a time on, when it is there and in its unit; infinite outside the range.
+    fn value(&mut self, begin: f64) -> (f64, f64) {
+        let (end, watts) = self.watts(begin);
         let settings = &self.settings;
         let less = |value: f64, (reference, on): (f64, bool)| if on { value - reference } else { value };
-        match settings.configured {
+        let value = match settings.configured {
             Quantity::Power => less(watts, settings.references[0]),
             Quantity::Current => less(watts * settings.responsivity(), settings.references[1]),
             Quantity::Density => watts / settings.area_cm2(),
             Quantity::Temperature => TEMPERATURE_C.0 + TEMPERATURE_C.1 * self.noise.normal(index(end)),
-        }
+        };
+        (end, value)
     }
 
-    /// Watts as the meter sees them; infinite above the range.
-    fn watts(&mut self, begin: f64, end: f64) -> f64 {
-        if self.world.faulty(FaultKind::MeterFrozen, &self.name, begin) {
-            return self.last;
-        }
-        let light = self.world.seen(&self.name, &self.role, begin, end);
-        if self.world.faulty(FaultKind::MeterUnderRange, &self.name, begin) {
-            return f64::NEG_INFINITY;
-        }
-        if self.world.faulty(FaultKind::MeterSaturated, &self.name, begin) || light > RANGES[self.settings.range] {
-            return f64::INFINITY;
-        }
-        let index = index(end);
-        let fewer = 1.0 / f64::from(self.settings.averaging).sqrt();
-        let additive = self.plan.floor_w.hypot(RANGES[self.settings.range] * RANGE_NOISE) * fewer;
-        let relative = 10f64.powf(self.plan.relative_db * fewer * self.noise.normal(index) / 10.0);
-        let seen =
-            light * relative + additive * self.noise.normal(index + 1) + self.plan.offset_w - self.settings.zero_w;
-        self.last = seen * 10f64.powf(self.settings.loss_db / 10.0);
-        self.last
+    /// Watts as the meter sees them; infinite outside the range.
+    fn watts(&mut self, begin: f64) -> (f64, f64) {
+        let (end, reading) = self.head.read(begin, self.window_s(), self.settings.range, self.settings.range_since_s);
+        let watts = match reading {
+            Reading::Power(w) => (w - self.settings.zero_w) * 10f64.powf(self.settings.loss_db / 10.0),
+            Reading::UnderRange => f64::NEG_INFINITY,
+            Reading::Saturated => f64::INFINITY,
+        };
+        (end, watts)
     }
 
     fn number(&self, watts: f64) -> String {
@@ -333,7 +306,7 @@ impl Device for ThorlabsPm {
     fn reply(&mut self, now_s: f64) -> Option<Vec<u8>> {
         if let Some(at) = self.jabber_s.filter(|at| *at <= now_s) {
             self.jabber_s = Some(at + self.window_s());
-            let value = self.value(at - self.window_s(), at);
+            let (_, value) = self.value(at - self.window_s());
             return Some(format!("{}\n", self.number(value)).into_bytes());
         }
         self.replies.take(now_s)

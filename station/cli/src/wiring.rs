@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use drivers::transport::{Address, OpenError, Parity, Stream};
-use sim::{InstrumentWiring, LineSettings, Link, PortWiring, Wiring, World};
+use sim::{InstrumentWiring, LineSettings, Link, MeterChannel, PortWiring, Wiring, World};
 use station::bench::Ports;
 use station::config::{BenchConfig, Instrument, Role};
 
@@ -18,7 +18,9 @@ pub fn wiring(config: &BenchConfig) -> Wiring {
     }
     for (name, meter) in &config.meters {
         let channels = config.channels.iter().filter(|c| c.meter == *name);
-        let channels = channels.map(|c| (c.number, role(c.role).to_string())).collect();
+        let channels =
+            channels.map(|c| MeterChannel { number: c.number, role: role(c.role).to_string(), lane: c.lane });
+        let channels = channels.collect();
         instruments.push(instrument(&meter.instrument, sim::Role::Meter { channels }));
     }
     instruments.push(instrument(&config.source.instrument, sim::Role::Source));

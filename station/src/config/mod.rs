@@ -117,6 +117,8 @@ pub struct Channel {
     pub number: u32,
     /// Role.
     pub role: Role,
+    /// Which lane of the part a signal is, from 1.
+    pub lane: u32,
     /// Noise of a dark reading, one standard deviation.
     pub floor: Power,
     /// Expanded uncertainty (k = 2) of its power, dB: calibration of the meter, its connector, of a tap also the split.
@@ -204,7 +206,7 @@ impl BenchConfig {
         self.axis(self.frame.optical_axis).expect("parse refuses a frame whose optical axis is missing")
     }
 
-    /// The signal channel; its presence is checked when the file is read.
+    /// The first signal channel; its presence is checked when the file is read.
     pub fn signal(&self) -> &Channel {
         self.channels.iter().find(|c| c.role == Role::Signal).expect("parse refuses a bench without a signal channel")
     }

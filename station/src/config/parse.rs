@@ -383,8 +383,9 @@ fn channels(root: &Table<'_>, meters: &BTreeMap<String, Meter>) -> Vec<Channel> 
     let mut channels: Vec<Channel> = Vec::new();
     for (name, table) in root.named_tables("channels") {
         let Some(channel) = channel(name, &table, meters) else { continue };
-        if channels.iter().any(|c| std::mem::discriminant(&c.role) == std::mem::discriminant(&channel.role)) {
-            table.fault("role", "another channel has this role already", "one channel a role");
+        let same = |c: &Channel| std::mem::discriminant(&c.role) == std::mem::discriminant(&channel.role);
+        if channels.iter().any(|c| same(c) && c.lane == channel.lane) {
+            table.fault("role", "another channel has this role already", "one tap, and one signal a `lane`");
         }
         if channels.iter().any(|c| c.meter == channel.meter && c.number == channel.number) {
             table.fault_here("another channel is on this channel of the meter", "give `number` or another `meter`");
@@ -417,6 +418,7 @@ fn channel(name: &str, t: &Table<'_>, meters: &BTreeMap<String, Meter>) -> Optio
         }
     };
     Some(Channel {
+        lane: u32::try_from(t.i64_within("lane", 1, 64, 1)).ok()?,
         name: name.to_string(),
         meter: meter?.to_string(),
         number: u32::try_from(t.i64_within("number", 1, 64, 1)).ok()?,

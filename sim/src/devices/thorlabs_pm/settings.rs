@@ -205,8 +205,7 @@ impl ThorlabsPm {
     pub(super) fn zeroing(&mut self, now_s: f64, c: &Command) -> Option<Act> {
         let is = |leaf: &str| scpi::is(&c.header, &format!("[SENSe]:CORRection:COLLect:ZERO{leaf}"));
         if is("[:INITiate]") && !c.query {
-            let dark = self.world.light(&self.role, now_s, now_s) + self.plan.offset_w;
-            self.settings.zero_w = dark;
+            self.settings.zero_w = self.head.dark_w(now_s);
             self.settings.zeroing_until_s = now_s + ZERO_S;
             return Some(Act::Done);
         }
