@@ -1,5 +1,7 @@
 //! Tables of coupling cases against their published results, and tables that cannot be read.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 use sim::couple::couple;
 
 const MODES: &str = include_str!("data/physics_cases.csv");
