@@ -101,7 +101,7 @@ mod tests {
         assert!(round_aperture(1.0, 8.0, 40.0) == 0.0);
     }
 
-    /// Second method: the mean of the strip's share over chords, at 400 rows.
+    /// Second method: the mean of the strip's share over 4000 chords.
     #[test]
     fn square_and_round_apertures_agree_with_rows_of_strips() {
         let (w, a, d, n) = (3.0f64, 4.0f64, 2.5f64, 4000);

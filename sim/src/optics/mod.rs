@@ -10,6 +10,8 @@ mod interface;
 mod laser;
 mod map;
 mod multimode;
+mod numeric;
+mod step_index;
 mod stray;
 
 pub use aperture::{round_aperture, round_aperture_nepers, square_aperture};
@@ -21,4 +23,6 @@ pub use interface::{FacetPair, Interface, LensedFibre};
 pub use laser::{LaserLens, Lobe, Moved, aberration_ring};
 pub use map::CouplingMap;
 pub use multimode::{Area, CorePair, Photodiode, Speckle, disc_overlap};
+pub use numeric::{FieldLobe, NumericMode, NumericPair, Shape};
+pub use step_index::{StepIndex, StepIndexError};
 pub use stray::{Halo, Neighbours, WithStray};
