@@ -5,7 +5,8 @@ fn bare(feedback_ohm: f64) -> DetectorModel {
     DetectorModel {
         ranges: vec![Range { full_w: 10e-3, feedback_ohm }],
         nep_w_rthz: 0.0,
-        dark_w: (0.0, 0.0),
+        dark_w: 0.0,
+        dark_drift_w: 0.0,
         front_end_s: 0.0,
         adc_bits: 52,
         under_share: f64::NEG_INFINITY,

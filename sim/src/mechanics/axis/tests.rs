@@ -246,3 +246,27 @@ fn a_move_that_ends_short_says_that_it_arrived() {
     assert!(axis.arrived(9.0));
     assert!((axis.encoder(9.0) - 80.0).abs() < 1e-9);
 }
+
+#[test]
+fn held_from_an_earlier_time_it_stands_where_it_was_then() {
+    let mut early = axis();
+    early.start(0.0, 5000.0, 5000.0);
+    let mut late = early.clone();
+    early.hold(0.5, true);
+    late.load(3.0);
+    late.hold(0.5, true);
+    late.hold(0.5, true);
+    assert_eq!(early.load(9.0), late.load(9.0));
+    assert!(late.load(9.0) < 3000.0);
+    late.hold(9.0, false);
+    late.start(9.0, 4000.0, 5000.0);
+    late.hold(0.5, true);
+    assert!((late.encoder(20.0) - early.encoder(20.0)).abs() < 1e-9, "no further back than the present move");
+}
+
+#[test]
+fn what_is_not_a_number_moves_nothing() {
+    let mut axis = axis();
+    axis.start(0.0, f64::NAN, f64::NAN);
+    assert!(axis.load(1.0).abs() <= 0.1 && !axis.moving(1.0));
+}

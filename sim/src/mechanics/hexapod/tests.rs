@@ -181,3 +181,11 @@ fn the_pivot_is_taken_only_at_rest_and_unturned() {
     assert_eq!(hexapod.pivot_mm(), [0.0, 0.0, 50.0]);
     close(&hexapod.actual(9.0), &[0.0, 0.0, 0.0, 1.0, 0.0, 0.0], 1e-9);
 }
+
+#[test]
+fn what_is_not_a_number_is_refused_or_slow() {
+    let mut hexapod = HexapodState::new(Hexapod::alignment(), Stream::new(1, "hexapod"), [0.0; 6]);
+    assert!(hexapod.start(0.0, [0.0, f64::NAN, 0.0, 0.0, 0.0, 0.0], 5.0).is_err());
+    hexapod.start(0.0, [1.0, 0.0, 0.0, 0.0, 0.0, 0.0], f64::NAN).unwrap();
+    assert!(hexapod.actual(1.0)[0] < 0.1);
+}
