@@ -120,7 +120,9 @@ fn moves_before_the_gel_are_kept_and_moves_after_it_are_given_back_in_part() {
     let back = |at_s: f64| glue.spring_back_um(&history, &[(at_s, by)])[0];
     assert_eq!(back(0.5), 0.0);
     assert_eq!((glue.follows(&history, 0.5), back(61.0)), (1.0, 0.0));
-    assert!(back(1.5) < 0.0 && back(1.5) > -2.0);
+    // Half a second after the gel: so much of the network was there to be stretched.
+    let (then, whole) = (1.0 - (-0.5 / 2.5f64).exp(), 1.0 - (-19.0 / 2.5f64).exp());
+    assert!((back(1.5) + 2.0 / (1.0 + 10.0 * then) * then / whole).abs() < 1e-12);
     // All of the network was there: what was followed is given back.
     let late = glue.follows(&history, 40.0);
     assert!((back(40.0) + 2.0 * late).abs() < 1e-12 && late < 0.1);
@@ -142,6 +144,8 @@ fn joints_of_a_lot_are_alike_as_far_as_lot_and_unit_spread_say() {
     assert!((variance / (0.15f64.powi(2) + 0.1f64.powi(2)) - 1.0).abs() < 0.07, "{variance}");
     assert!((together / 0.15f64.powi(2) - 1.0).abs() < 0.1, "{together}");
     assert!(mean(|p| p.0).abs() < 0.02);
+    let slow = spread.draw(&typical, Stream::new(1, "lot"), Stream::new(1, "glue"));
+    assert!((slow.gel_s / typical.gel_s - slow.cure_s / typical.cure_s).abs() < 1e-12 && slow.gel_s != typical.gel_s);
 }
 
 #[test]

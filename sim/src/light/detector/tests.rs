@@ -61,6 +61,17 @@ fn the_noise_of_a_1_ms_reading_is_that_of_the_published_budget() {
 }
 
 #[test]
+fn the_amplifiers_noise_and_the_dark_offset_are_in_the_reading() {
+    let dark = DetectorModel { dark_w: 3e-12, dark_drift_w: 1e-12, ..bare(1e30) };
+    let values: Vec<f64> =
+        (1..=620u32).map(|s| watts(seeded(dark.clone()).read(&exposure(0.0, f64::from(s), 0.1)))).collect();
+    let (low, high) = values.iter().fold((f64::MAX, f64::MIN), |(l, h), v| (l.min(*v), h.max(*v)));
+    assert!((low - 2e-12).abs() < 2e-14 && (high - 4e-12).abs() < 2e-14, "{low} {high}");
+    let noise = DetectorModel { nep_w_rthz: 5e-14, ..bare(1e30) }.noise(0.0, 0, 1e-3, 0.0);
+    assert!((noise.total_w() / (5e-14 * 500f64.sqrt()) - 1.0).abs() < 1e-6);
+}
+
+#[test]
 fn readings_scatter_by_their_noise_and_four_times_the_average_halves_it() {
     let detector = seeded(bare(1e6));
     let scatter = |averaging_s: f64| {

@@ -270,3 +270,15 @@ fn what_is_not_a_number_moves_nothing() {
     axis.start(0.0, f64::NAN, f64::NAN);
     assert!(axis.load(1.0).abs() <= 0.1 && !axis.moving(1.0));
 }
+
+#[test]
+fn a_move_loses_its_steps_once_though_it_is_stopped_and_what_is_left_may_slip() {
+    let plain = AxisModel { play_um: 0.0, ring_um: 0.0, ..model() };
+    let mut axis = AxisState::new(plain, Stream::new(1, "axis"), 0.0);
+    axis.suffer(0.0, Mishap { lost_um: 0.5, grip: 0.8, ..Mishap::default() });
+    axis.start(0.0, 100.0, 5000.0);
+    // 0.4 um after 4 ms at 50,000 um/s^2, and as much again to brake.
+    axis.stop(0.004);
+    assert!((axis.encoder(1.0) - 0.8).abs() < 1e-9);
+    assert!((axis.load(1.0) - 0.8 * (0.8 - 0.5)).abs() < 1e-9, "{}", axis.load(1.0));
+}

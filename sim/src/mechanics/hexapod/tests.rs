@@ -100,6 +100,9 @@ fn every_kind_of_obstacle_is_met() {
     assert!(matches!(met([0.0, 0.0, 6.0, 10.0, 10.0, 0.0]), Obstacle::Leg(_)));
     let stiff = Hexapod { joint_deg: 5.0, ..model.clone() };
     assert!(matches!(stiff.reachable(&[10.0, 0.0, 0.0, 0.0, 0.0, 0.0], CENTRE), Err(Obstacle::Joint(_))));
+    // Tipped by 6 deg the legs hardly turn, but the joints on the platform do.
+    assert!(matches!(stiff.reachable(&[0.0, 0.0, 0.0, 6.0, 0.0, 0.0], CENTRE), Err(Obstacle::Joint(_))));
+    assert_eq!(stiff.reachable(&[0.0, 0.0, 0.0, 4.0, 0.0, 0.0], CENTRE), Ok(()));
 }
 
 #[test]
@@ -159,8 +162,8 @@ fn play_in_the_legs_is_a_pose_error_that_depends_on_where_it_comes_from() {
 #[test]
 fn a_leg_that_turns_on_the_way_is_seen_to_turn_however_often_it_is_asked() {
     let model = Hexapod { play_mm: 1e-3, ..rigid_hexapod() };
-    let mut hexapod = HexapodState::new(model, Stream::new(1, "hexapod"), [-8.0, 3.0, 0.0, 0.0, 0.0, 0.0]);
-    hexapod.start(0.0, [8.0, 3.0, 0.0, 0.0, 0.0, 0.0], 5.0).unwrap();
+    let mut hexapod = HexapodState::new(model, Stream::new(1, "hexapod"), [8.0, 3.0, 0.0, 0.0, 0.0, 0.0]);
+    hexapod.start(0.0, [-8.0, 3.0, 0.0, 0.0, 0.0, 0.0], 5.0).unwrap();
     let asked_once = hexapod.legs(100.0);
     let mut stepped = hexapod.legs(0.0);
     for k in 0..4000 {
