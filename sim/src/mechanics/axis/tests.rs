@@ -135,6 +135,8 @@ fn creep_after_a_30_um_step_is_0_3_to_0_6_um_per_decade() {
             let crept = axis.load(late) - axis.load(early);
             assert!((crept / expect - 1.0).abs() < 0.03, "{early} s to {late} s: {crept} um");
         }
+        let from_the_datum = axis.piezo.as_ref().unwrap().crept(1.0);
+        assert!((from_the_datum / expect - 1.0).abs() < 0.03, "a decade after 0.1 s: {from_the_datum}");
         let law = growth * 30.0 * 100f64.log10();
         let owed = axis.load(10.0) - axis.load(0.1);
         assert!((owed / law - 1.0).abs() < 0.12, "{owed} {law}");

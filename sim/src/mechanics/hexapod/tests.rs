@@ -119,9 +119,13 @@ fn all_axes_begin_and_end_together_on_a_straight_line() {
         close(&hexapod.actual(2.0 + f64::from(k) * 0.01), &pose, 1e-9);
     }
     assert_eq!(hexapod.commanded(9.0), to);
-    let here = hexapod.commanded(9.0);
-    assert!(matches!(hexapod.start(9.0, [0.0, 0.0, 99.0, 0.0, 0.0, 0.0], 5.0), Err(Obstacle::Travel(2))));
-    assert_eq!(hexapod.commanded(20.0), here, "a refused move moves nothing");
+    // A turn in place is paced by its own limits: 5 of 20 mm/s is 6.25 of 25 deg/s; 120 deg/s^2.
+    hexapod.start(9.0, [to[0], to[1], to[2], to[3], to[4], 9.3], 5.0).unwrap();
+    assert!((hexapod.end_s() - 9.0 - (10.0 / 6.25 + 6.25 / 120.0)).abs() < 1e-9, "{}", hexapod.end_s());
+    hexapod.start(19.0, to, 5.0).unwrap();
+    let here = hexapod.commanded(30.0);
+    assert!(matches!(hexapod.start(30.0, [0.0, 0.0, 99.0, 0.0, 0.0, 0.0], 5.0), Err(Obstacle::Travel(2))));
+    assert_eq!(hexapod.commanded(40.0), here, "a refused move moves nothing");
 }
 
 #[test]
