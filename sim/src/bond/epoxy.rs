@@ -45,18 +45,26 @@ pub struct Epoxy {
     pub cure_s: f64,
     /// Shift by all of the shrink under light.
     pub shrink_um: [f64; 3],
-    /// Shift by the lamp's heat, and its time constant, s: 10 to 30; it goes when the lamp is off.
-    pub heat: ([f64; 3], f64),
-    /// What cures on in the dark, share of the shrink so far (0.1 to 0.2), and the time by which it is done, s.
-    pub dark: (f64, f64),
+    /// Shift by the lamp's heat; it goes when the lamp is off.
+    pub heat_um: [f64; 3],
+    /// Time constant of the heat, s: 10 to 30.
+    pub heat_s: f64,
+    /// What cures on in the dark, share of the shrink so far: 0.1 to 0.2.
+    pub dark_share: f64,
+    /// Time by which the dark cure is done, s.
+    pub dark_s: f64,
     /// Relaxation after release, share of the shrink per decade of time: 0.01 to 0.03.
-    pub relaxation: f64,
-    /// Shift by baking, 0.05 to 0.5 um, and its time constant, s.
-    pub bake: ([f64; 3], f64),
+    pub relaxation_share: f64,
+    /// Shift by baking: 0.05 to 0.5.
+    pub bake_um: [f64; 3],
+    /// Time constant of the bake, s.
+    pub bake_s: f64,
     /// Viscosity before any light, Pa s.
     pub viscosity_pa_s: f64,
-    /// Bond line, um, and wetted area, mm^2.
-    pub joint: (f64, f64),
+    /// Bond line, um.
+    pub bond_um: f64,
+    /// Wetted area, mm^2.
+    pub area_mm2: f64,
     /// Stiffness of the cured joint over the gripper's.
     pub stiffness_ratio: f64,
 }
@@ -82,12 +90,16 @@ impl Epoxy {
             gel_s: 1.0,
             cure_s: 2.5,
             shrink_um: along(bond_um * volumetric * LINEAR),
-            heat: (along(-0.15), 20.0),
-            dark: (0.15, 600.0),
-            relaxation: 0.02,
-            bake: (along(0.15), 900.0),
+            heat_um: along(-0.15),
+            heat_s: 20.0,
+            dark_share: 0.15,
+            dark_s: 600.0,
+            relaxation_share: 0.02,
+            bake_um: along(0.15),
+            bake_s: 900.0,
             viscosity_pa_s: 5.0,
-            joint: (bond_um, 1.0),
+            bond_um,
+            area_mm2: 1.0,
             stiffness_ratio: 10.0,
         }
     }
@@ -127,37 +139,37 @@ impl Epoxy {
     /// Shift of the part by the glue, um.
     pub fn shift_um(&self, history: &History<'_>, now_s: f64) -> [f64; 3] {
         let light = self.cure(history, now_s);
-        let shrunk = light * (1.0 + self.dark.0 * self.darkened(history, now_s)) + light * self.relaxed(history, now_s);
-        // Wet glue carries no force: heat and oven move the part only through a joint that holds.
-        let held = if light > 0.0 { 1.0 } else { 0.0 };
-        let heated = held * self.heated(history, now_s);
-        let baked = held * self.baked(history, now_s);
-        std::array::from_fn(|k| self.shrink_um[k] * shrunk + self.heat.0[k] * heated + self.bake.0[k] * baked)
+        let shrunk =
+            light * (1.0 + self.dark_share * self.darkened(history, now_s)) + light * self.relaxed(history, now_s);
+        // Wet glue carries no force: heat and oven move the part through as much of the joint as holds.
+        let heated = light * self.heated(history, now_s);
+        let baked = light * self.baked(history, now_s);
+        std::array::from_fn(|k| self.shrink_um[k] * shrunk + self.heat_um[k] * heated + self.bake_um[k] * baked)
     }
 
     /// Share of the dark cure that is done: evenly in the logarithm of the time since the lamp first left it gelled.
     fn darkened(&self, history: &History<'_>, now_s: f64) -> f64 {
         let gelled = |l: &&Lit| l.to_s <= now_s && self.exposure_s(history, l.to_s) > self.gel_s;
         let Some(off) = history.lit.iter().find(gelled) else { return 0.0 };
-        ((now_s - off.to_s) / DARK_FROM_S).ln_1p().min((self.dark.1 / DARK_FROM_S).ln_1p())
-            / (self.dark.1 / DARK_FROM_S).ln_1p().max(f64::MIN_POSITIVE)
+        let log = |s: f64| (s / DARK_FROM_S).ln_1p();
+        if self.dark_s > 0.0 { (log(now_s - off.to_s) / log(self.dark_s)).min(1.0) } else { 1.0 }
     }
 
     fn relaxed(&self, history: &History<'_>, now_s: f64) -> f64 {
         let since = history.released_s.map_or(0.0, |at| (now_s - at).max(0.0));
-        self.relaxation * (since / RELAX_FROM_S).ln_1p() / std::f64::consts::LN_10
+        self.relaxation_share * (since / RELAX_FROM_S).ln_1p() / std::f64::consts::LN_10
     }
 
     /// How warm the lamp has made it: a first-order lag behind the irradiance.
     fn heated(&self, history: &History<'_>, now_s: f64) -> f64 {
-        let tau = self.heat.1.max(1e-9);
+        let tau = self.heat_s.max(1e-9);
         let after = |at: f64| if now_s > at { 1.0 - (-(now_s - at) / tau).exp() } else { 0.0 };
         history.lit.iter().map(|l| l.irradiance * (after(l.from_s) - after(l.to_s))).sum()
     }
 
     fn baked(&self, history: &History<'_>, now_s: f64) -> f64 {
         let Some((from, to)) = history.baked_s else { return 0.0 };
-        1.0 - (-(now_s.min(to) - from).max(0.0) / self.bake.1.max(1e-9)).exp()
+        1.0 - (-(now_s.min(to) - from).max(0.0) / self.bake_s.max(1e-9)).exp()
     }
 
     /// Viscosity, Pa s; none once it is gelled.
@@ -168,9 +180,8 @@ impl Epoxy {
 
     /// Force to move the part sideways through wet glue at a speed (um/s), N: shear over the bond line; none once gelled.
     pub fn drag_n(&self, history: &History<'_>, now_s: f64, speed_um_s: f64) -> Option<f64> {
-        let (bond_um, area_mm2) = self.joint;
-        let shear = speed_um_s / bond_um.max(1e-9);
-        Some(self.viscosity(history, now_s)? * shear * area_mm2 * 1e-6)
+        let shear = speed_um_s / self.bond_um.max(1e-9);
+        Some(self.viscosity(history, now_s)? * shear * self.area_mm2 * 1e-6)
     }
 
     /// Share of the gripper's motion that the part follows: all while wet, less the stiffer the joint.
@@ -215,11 +226,10 @@ impl EpoxySpread {
         let mut shrink_um = typical.shrink_um.map(|um| um * shift);
         shrink_um[0] += self.fillet_um * unit.normal(2);
         shrink_um[1] += self.fillet_um * unit.normal(3);
-        let scaled = |(um, tau): ([f64; 3], f64)| (um.map(|u| u * shift), tau);
         Epoxy {
             shrink_um,
-            heat: scaled(typical.heat),
-            bake: scaled(typical.bake),
+            heat_um: typical.heat_um.map(|um| um * shift),
+            bake_um: typical.bake_um.map(|um| um * shift),
             gel_s: typical.gel_s * speed,
             cure_s: typical.cure_s * speed,
             ..*typical

@@ -37,15 +37,18 @@ pub struct DetectorModel {
     pub adc_bits: i32,
     /// Noise-equivalent power of the amplifier besides its resistor, W/sqrt(Hz): 1e-14 to 2e-13.
     pub nep_w_rthz: f64,
-    /// Dark offset, and the amplitude of its slow drift, W.
-    pub dark_w: (f64, f64),
+    /// Dark offset, W.
+    pub dark_w: f64,
+    /// Amplitude of the dark offset's slow drift, W.
+    pub dark_drift_w: f64,
     /// Time constant of the front end, s.
     pub front_end_s: f64,
     /// Time without a reading after a range is switched, s: 0.02 to 0.2.
     pub dead_s: f64,
-    /// How far off the first reading after it is, share: least and greatest (0.01 to 0.05), either way; and the time constant
-    /// with which that dies out, s.
-    pub first_off: ((f64, f64), f64),
+    /// How far off the first reading after it is, share: least and greatest (0.01 to 0.05), either way.
+    pub first_off_share: (f64, f64),
+    /// Time constant with which that dies out, s.
+    pub first_off_s: f64,
     /// Step of gain from one range to the next, dB: least and greatest (0.005 to 0.02), either way.
     pub gain_step_db: (f64, f64),
     /// From the light to the reading, s: 0.001 to 0.02.
@@ -68,10 +71,12 @@ impl DetectorModel {
             ranges: (0..7).map(range).collect(),
             adc_bits: 20,
             nep_w_rthz: 5e-14,
-            dark_w: (3e-12, 1e-12),
+            dark_w: 3e-12,
+            dark_drift_w: 1e-12,
             front_end_s: 1e-4,
             dead_s: 0.03,
-            first_off: ((0.01, 0.05), 0.02),
+            first_off_share: (0.01, 0.05),
+            first_off_s: 0.02,
             gain_step_db: (0.005, 0.02),
             latency_s: 0.002,
             under_share: 1e-5,
@@ -245,19 +250,20 @@ impl Detector {
 
     /// How far a reading is off after a range was switched, share.
     fn first_off(&self, x: &Exposure) -> f64 {
-        let (bounds, tau) = self.model.first_off;
+        let tau = self.model.first_off_s;
         let ready_s = x.range_since_s + self.model.dead_s - self.model.latency_s;
         if ready_s == f64::NEG_INFINITY || tau <= 0.0 {
             return 0.0;
         }
         let (begin, end) = ((x.window.begin_s - ready_s).max(0.0), (x.window.end_s - ready_s).max(1e-9));
         let mean = if end > begin { tau / (end - begin) * ((-begin / tau).exp() - (-end / tau).exp()) } else { 1.0 };
-        either_way(bounds, self.stream.child(FIRST), microseconds(x.range_since_s)) * mean
+        either_way(self.model.first_off_share, self.stream.child(FIRST), microseconds(x.range_since_s)) * mean
     }
 
     fn dark_w(&self, window: &Window) -> f64 {
-        let (offset, drift) = self.model.dark_w;
-        offset + drift * (TAU * (window.end_s / DARK_PERIOD_S + self.stream.child(DARK).uniform(0))).sin()
+        self.model.dark_w
+            + self.model.dark_drift_w
+                * (TAU * (window.end_s / DARK_PERIOD_S + self.stream.child(DARK).uniform(0))).sin()
     }
 }
 

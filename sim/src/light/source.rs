@@ -9,16 +9,20 @@ use crate::noise::Stream;
 pub struct SourceModel {
     /// Time constant with which it comes up, s.
     pub rise_s: f64,
-    /// What it lacks when it has come up cold, dB (0.1 to 0.3), and the time constant of warming up, s.
-    pub warm_up: (f64, f64),
-    /// Slow fall once it is on, dB/h, over as many hours at the most.
-    pub droop: (f64, f64),
+    /// What it lacks when it has come up cold, dB: 0.1 to 0.3.
+    pub warm_up_db: f64,
+    /// Time constant of warming up, s.
+    pub warm_up_s: f64,
+    /// Slow fall once it is on, dB/h.
+    pub droop_db_h: f64,
+    /// Hours after which it falls no further.
+    pub droop_h: f64,
     /// Wander, dB rms: 0.01 to 0.05 dB over 15 min is a stabilised source's peak to peak.
     pub wander_db: f64,
     /// Relative intensity noise, dB/Hz.
     pub rin_db_hz: f64,
-    /// Mode hops: least and greatest step, dB (0.05 to 0.5 for a Fabry-Perot laser), and the mean time between them, s.
-    pub hops: Option<((f64, f64), f64)>,
+    /// Mode hops, of a Fabry-Perot laser.
+    pub hops: Option<Hops>,
     /// Peak to peak change of power, dB, by light that the facet opposite sends back.
     pub feedback_db: f64,
     /// Polarisation-dependent loss on the way, dB peak to peak: seen as the fibre moves.
@@ -29,12 +33,23 @@ pub struct SourceModel {
     pub ageing_db_day: f64,
 }
 
+/// Hops between the modes of a laser.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Hops {
+    /// Least and greatest step, dB: 0.05 to 0.5.
+    pub step_db: (f64, f64),
+    /// Mean time between them, s.
+    pub mean_s: f64,
+}
+
 impl Default for SourceModel {
     fn default() -> Self {
         SourceModel {
             rise_s: 0.08,
-            warm_up: (0.15, 240.0),
-            droop: (0.005, 8.0),
+            warm_up_db: 0.15,
+            warm_up_s: 240.0,
+            droop_db_h: 0.005,
+            droop_h: 8.0,
             wander_db: 0.004,
             rin_db_hz: -145.0,
             hops: None,
@@ -90,8 +105,8 @@ impl Source {
         let on_s = at.now_s - since;
         let m = &self.model;
         let risen = if m.rise_s > 0.0 { 1.0 - (-on_s / m.rise_s).exp() } else { 1.0 };
-        let db = -m.warm_up.0 * (-on_s / m.warm_up.1.max(1e-9)).exp()
-            - m.droop.0 * (on_s / 3600.0).min(m.droop.1)
+        let db = -m.warm_up_db * (-on_s / m.warm_up_s.max(1e-9)).exp()
+            - m.droop_db_h * (on_s / 3600.0).min(m.droop_h)
             - m.ageing_db_day * (at.age_days + on_s / 86_400.0)
             + self.wander_db(at.now_s)
             + self.hop_db(at.now_s)
@@ -111,9 +126,11 @@ impl Source {
 
     /// The mode it is in: to and fro between the main one and another, once in every stretch of the mean time.
     fn hop_db(&self, now_s: f64) -> f64 {
-        let Some(((least, most), mean_s)) = self.model.hops else { return 0.0 };
+        let Some(Hops { step_db: (least, most), mean_s }) = self.model.hops else { return 0.0 };
         let stream = self.stream.child(1);
-        let stretch = (now_s / mean_s).floor().max(0.0);
+        // A stretch is a microsecond at the least, so that their number fits.
+        let mean_s = mean_s.max(1e-6);
+        let stretch = (now_s / mean_s).floor().clamp(0.0, 1e15);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not below 0")]
         let mut hops = stretch as u64;
         if now_s >= (stretch + stream.uniform(3 * hops)) * mean_s {
@@ -154,8 +171,10 @@ mod tests {
     /// A laser with nothing about it.
     const PLAIN: SourceModel = SourceModel {
         rise_s: 0.0,
-        warm_up: (0.0, 1.0),
-        droop: (0.0, 0.0),
+        warm_up_db: 0.0,
+        warm_up_s: 1.0,
+        droop_db_h: 0.0,
+        droop_h: 0.0,
         wander_db: 0.0,
         rin_db_hz: -140.0,
         hops: None,
@@ -189,9 +208,9 @@ mod tests {
     fn it_comes_up_warms_up_droops_and_ages_by_the_closed_forms() {
         let rising = SourceModel { rise_s: 0.1, ..PLAIN };
         assert!((10f64.powf(db(rising, at(0.1)) / 10.0) - (1.0 - (-1f64).exp())).abs() < 1e-12);
-        let warming = SourceModel { warm_up: (0.2, 60.0), ..PLAIN };
+        let warming = SourceModel { warm_up_db: 0.2, warm_up_s: 60.0, ..PLAIN };
         assert!((db(warming, at(60.0)) + 0.2 * (-1f64).exp()).abs() < 1e-12);
-        let drooping = SourceModel { droop: (0.01, 8.0), ..PLAIN };
+        let drooping = SourceModel { droop_db_h: 0.01, droop_h: 8.0, ..PLAIN };
         assert!((db(drooping, at(2.0 * 3600.0)) + 0.02).abs() < 1e-12);
         assert!((db(drooping, at(20.0 * 3600.0)) + 0.08).abs() < 1e-12);
         let ageing = SourceModel { ageing_db_day: 0.1, ..PLAIN };
@@ -217,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_laser_that_hops_steps_by_0_05_to_0_5_db_about_once_in_its_mean_time() {
-        let model = SourceModel { hops: Some(((0.05, 0.5), 100.0)), ..PLAIN };
+        let model = SourceModel { hops: Some(Hops { step_db: (0.05, 0.5), mean_s: 100.0 }), ..PLAIN };
         let values: Vec<f64> = (0..100_000u32).map(|k| db(model, at(f64::from(k)))).collect();
         let steps: Vec<f64> = values.windows(2).map(|w| (w[1] - w[0]).abs()).filter(|s| *s > 1e-9).collect();
         assert!((990..=1000).contains(&steps.len()), "{}", steps.len());

@@ -132,12 +132,17 @@ impl AxisState {
     pub fn start(&mut self, now_s: f64, to_um: f64, velocity_um_s: f64) {
         self.settle_load(now_s);
         let from = self.profile.position(now_s);
-        self.asked = if self.stuck { from } else { to_um.clamp(self.model.travel_um.0, self.model.travel_um.1) };
+        // What is not a number is no place to go to.
+        self.asked = if self.stuck || to_um.is_nan() {
+            from
+        } else {
+            to_um.clamp(self.model.travel_um.0, self.model.travel_um.1)
+        };
         let reached =
             if self.mishap.reach == 1.0 { self.asked } else { from + self.mishap.reach * (self.asked - from) };
         self.pretends = self.mishap.reach < 1.0;
         let to = self.mishap.bounded(from, reached);
-        let velocity = velocity_um_s.clamp(1e-3, self.model.velocity_max_um_s);
+        let velocity = velocity_um_s.max(1e-3).min(self.model.velocity_max_um_s);
         self.profile = Profile { start_s: now_s, from, to, velocity, acceleration: self.model.acceleration_um_s2 };
         self.slip.left = self.mishap.lost_um;
         self.moves += 1;
@@ -155,9 +160,10 @@ impl AxisState {
         self.motion_changed(now_s);
     }
 
-    /// Holds the axis where it is, or lets go of it.
-    pub fn hold(&mut self, now_s: f64, stuck: bool) {
+    /// Holds the axis where it is, or lets go of it, from a time on, which may lie back as far as the present move's start.
+    pub fn hold(&mut self, since_s: f64, stuck: bool) {
         if stuck {
+            let now_s = since_s.max(self.settled_s);
             self.settle_load(now_s);
             self.profile = Profile::at_rest(self.profile.position(now_s));
             self.motion_changed(now_s);
@@ -255,7 +261,7 @@ impl AxisState {
     }
 
     fn screw_error(&self, at: f64) -> f64 {
-        let Some(screw) = self.extras.screw else { return 0.0 };
+        let Some(screw) = self.extras.screw.filter(|s| s.period_um > 0.0) else { return 0.0 };
         let turn = at / screw.period_um + self.noise.child(SCREW).uniform(0);
         screw.peak_to_peak_um / 2.0 * (TAU * turn).sin()
     }

@@ -34,10 +34,14 @@ pub struct Hexapod {
     pub joint_deg: f64,
     /// Travel of each axis of the pose, whatever the legs could do: mm and deg.
     pub travel: [(f64, f64); 6],
-    /// Greatest velocity of the platform, mm/s and deg/s.
-    pub velocity_max: (f64, f64),
-    /// Acceleration of the platform, mm/s^2 and deg/s^2.
-    pub acceleration: (f64, f64),
+    /// Greatest velocity of the platform, mm/s.
+    pub velocity_max_mm_s: f64,
+    /// Greatest rotation, deg/s.
+    pub velocity_max_deg_s: f64,
+    /// Acceleration of the platform, mm/s^2.
+    pub acceleration_mm_s2: f64,
+    /// Acceleration of a rotation, deg/s^2.
+    pub acceleration_deg_s2: f64,
     /// Full width of the play in each leg, mm.
     pub play_mm: f64,
     /// Repeatability of a leg at rest, one standard deviation, mm.
@@ -72,8 +76,10 @@ impl Hexapod {
             leg_mm: (89.0, 103.0),
             joint_deg: 20.0,
             travel: [(-17.0, 17.0), (-16.0, 16.0), (-6.5, 6.5), (-10.0, 10.0), (-10.0, 10.0), (-21.0, 21.0)],
-            velocity_max: (20.0, 25.0),
-            acceleration: (100.0, 120.0),
+            velocity_max_mm_s: 20.0,
+            velocity_max_deg_s: 25.0,
+            acceleration_mm_s2: 100.0,
+            acceleration_deg_s2: 120.0,
             play_mm: 2e-4,
             repeatability_mm: 3e-5,
         }

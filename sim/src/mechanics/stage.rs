@@ -172,6 +172,7 @@ mod tests {
         close(got.rad, [50e-6, 0.0, 0.0], 1e-12);
         assert_eq!(axis.pose(0.0), Pose::default());
         let drawn = ErrorMotion::draw(50e-6, 20_000.0, [0.0; 3], Stream::new(3, "pitch"));
+        assert_eq!(drawn.rad(0.0), Vector3::zeros(), "whatever its phases, at its zero it adds nothing");
         assert!((0..20).any(|k| drawn.rad(f64::from(k) * 1000.0).norm() > 20e-6));
     }
 

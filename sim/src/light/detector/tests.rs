@@ -5,7 +5,8 @@ fn bare(feedback_ohm: f64) -> DetectorModel {
     DetectorModel {
         ranges: vec![Range { full_w: 10e-3, feedback_ohm }],
         nep_w_rthz: 0.0,
-        dark_w: (0.0, 0.0),
+        dark_w: 0.0,
+        dark_drift_w: 0.0,
         front_end_s: 0.0,
         adc_bits: 52,
         under_share: f64::NEG_INFINITY,
@@ -57,6 +58,17 @@ fn the_noise_of_a_1_ms_reading_is_that_of_the_published_budget() {
         low.inspect(|expect| check(noise(1e6).thermal_w, *expect, "thermal 1 Mohm"));
         high.inspect(|expect| check(noise(1e8).thermal_w, *expect, "thermal 100 Mohm"));
     }
+}
+
+#[test]
+fn the_amplifiers_noise_and_the_dark_offset_are_in_the_reading() {
+    let dark = DetectorModel { dark_w: 3e-12, dark_drift_w: 1e-12, ..bare(1e30) };
+    let values: Vec<f64> =
+        (1..=620u32).map(|s| watts(seeded(dark.clone()).read(&exposure(0.0, f64::from(s), 0.1)))).collect();
+    let (low, high) = values.iter().fold((f64::MAX, f64::MIN), |(l, h), v| (l.min(*v), h.max(*v)));
+    assert!((low - 2e-12).abs() < 2e-14 && (high - 4e-12).abs() < 2e-14, "{low} {high}");
+    let noise = DetectorModel { nep_w_rthz: 5e-14, ..bare(1e30) }.noise(0.0, 0, 1e-3, 0.0);
+    assert!((noise.total_w() / (5e-14 * 500f64.sqrt()) - 1.0).abs() < 1e-6);
 }
 
 #[test]

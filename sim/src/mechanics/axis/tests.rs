@@ -135,6 +135,8 @@ fn creep_after_a_30_um_step_is_0_3_to_0_6_um_per_decade() {
             let crept = axis.load(late) - axis.load(early);
             assert!((crept / expect - 1.0).abs() < 0.03, "{early} s to {late} s: {crept} um");
         }
+        let from_the_datum = axis.piezo.as_ref().unwrap().crept(1.0);
+        assert!((from_the_datum / expect - 1.0).abs() < 0.03, "a decade after 0.1 s: {from_the_datum}");
         let law = growth * 30.0 * 100f64.log10();
         let owed = axis.load(10.0) - axis.load(0.1);
         assert!((owed / law - 1.0).abs() < 0.12, "{owed} {law}");
@@ -245,4 +247,40 @@ fn a_move_that_ends_short_says_that_it_arrived() {
     axis.start(0.0, 100.0, 5000.0);
     assert!(axis.arrived(9.0));
     assert!((axis.encoder(9.0) - 80.0).abs() < 1e-9);
+}
+
+#[test]
+fn held_from_an_earlier_time_it_stands_where_it_was_then() {
+    let mut early = axis();
+    early.start(0.0, 5000.0, 5000.0);
+    let mut late = early.clone();
+    early.hold(0.5, true);
+    late.load(3.0);
+    late.hold(0.5, true);
+    late.hold(0.5, true);
+    assert_eq!(early.load(9.0), late.load(9.0));
+    assert!(late.load(9.0) < 3000.0);
+    late.hold(9.0, false);
+    late.start(9.0, 4000.0, 5000.0);
+    late.hold(0.5, true);
+    assert!((late.encoder(20.0) - early.encoder(20.0)).abs() < 1e-9, "no further back than the present move");
+}
+
+#[test]
+fn what_is_not_a_number_moves_nothing() {
+    let mut axis = axis();
+    axis.start(0.0, f64::NAN, f64::NAN);
+    assert!(axis.load(1.0).abs() <= 0.1 && !axis.moving(1.0));
+}
+
+#[test]
+fn a_move_loses_its_steps_once_though_it_is_stopped_and_what_is_left_may_slip() {
+    let plain = AxisModel { play_um: 0.0, ring_um: 0.0, ..model() };
+    let mut axis = AxisState::new(plain, Stream::new(1, "axis"), 0.0);
+    axis.suffer(0.0, Mishap { lost_um: 0.5, grip: 0.8, ..Mishap::default() });
+    axis.start(0.0, 100.0, 5000.0);
+    // 0.4 um after 4 ms at 50,000 um/s^2, and as much again to brake.
+    axis.stop(0.004);
+    assert!((axis.encoder(1.0) - 0.8).abs() < 1e-9);
+    assert!((axis.load(1.0) - 0.8 * (0.8 - 0.5)).abs() < 1e-9, "{}", axis.load(1.0));
 }

@@ -99,11 +99,13 @@ impl HexapodState {
     fn pace(&self, from: &[f64; 6], to: &[f64; 6], velocity_mm_s: f64) -> (f64, f64) {
         let length = |r: std::ops::Range<usize>| r.map(|k| (to[k] - from[k]).powi(2)).sum::<f64>().sqrt();
         let (mm, deg) = (length(0..3), length(3..6));
-        let (mm_max, deg_max) = self.model.velocity_max;
-        let pace = (velocity_mm_s / mm_max).clamp(1e-6, 1.0);
+        let (mm_max, deg_max) = (self.model.velocity_max_mm_s, self.model.velocity_max_deg_s);
+        // What is not a number is slow.
+        let pace = velocity_mm_s / mm_max;
+        let pace = if pace > 1e-6 { pace.min(1.0) } else { 1e-6 };
         let slower = |per_mm: f64, per_deg: f64| (per_mm / mm.max(1e-12)).min(per_deg / deg.max(1e-12));
-        let (mm_s2, deg_s2) = self.model.acceleration;
-        (slower(pace * mm_max, pace * deg_max), slower(mm_s2, deg_s2))
+        let acceleration = slower(self.model.acceleration_mm_s2, self.model.acceleration_deg_s2);
+        (slower(pace * mm_max, pace * deg_max), acceleration)
     }
 
     /// Brakes along the path.

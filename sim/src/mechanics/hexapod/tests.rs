@@ -100,6 +100,9 @@ fn every_kind_of_obstacle_is_met() {
     assert!(matches!(met([0.0, 0.0, 6.0, 10.0, 10.0, 0.0]), Obstacle::Leg(_)));
     let stiff = Hexapod { joint_deg: 5.0, ..model.clone() };
     assert!(matches!(stiff.reachable(&[10.0, 0.0, 0.0, 0.0, 0.0, 0.0], CENTRE), Err(Obstacle::Joint(_))));
+    // Tipped by 6 deg the legs hardly turn, but the joints on the platform do.
+    assert!(matches!(stiff.reachable(&[0.0, 0.0, 0.0, 6.0, 0.0, 0.0], CENTRE), Err(Obstacle::Joint(_))));
+    assert_eq!(stiff.reachable(&[0.0, 0.0, 0.0, 4.0, 0.0, 0.0], CENTRE), Ok(()));
 }
 
 #[test]
@@ -116,9 +119,13 @@ fn all_axes_begin_and_end_together_on_a_straight_line() {
         close(&hexapod.actual(2.0 + f64::from(k) * 0.01), &pose, 1e-9);
     }
     assert_eq!(hexapod.commanded(9.0), to);
-    let here = hexapod.commanded(9.0);
-    assert!(matches!(hexapod.start(9.0, [0.0, 0.0, 99.0, 0.0, 0.0, 0.0], 5.0), Err(Obstacle::Travel(2))));
-    assert_eq!(hexapod.commanded(20.0), here, "a refused move moves nothing");
+    // A turn in place is paced by its own limits: 5 of 20 mm/s is 6.25 of 25 deg/s; 120 deg/s^2.
+    hexapod.start(9.0, [to[0], to[1], to[2], to[3], to[4], 9.3], 5.0).unwrap();
+    assert!((hexapod.end_s() - 9.0 - (10.0 / 6.25 + 6.25 / 120.0)).abs() < 1e-9, "{}", hexapod.end_s());
+    hexapod.start(19.0, to, 5.0).unwrap();
+    let here = hexapod.commanded(30.0);
+    assert!(matches!(hexapod.start(30.0, [0.0, 0.0, 99.0, 0.0, 0.0, 0.0], 5.0), Err(Obstacle::Travel(2))));
+    assert_eq!(hexapod.commanded(40.0), here, "a refused move moves nothing");
 }
 
 #[test]
@@ -159,8 +166,8 @@ fn play_in_the_legs_is_a_pose_error_that_depends_on_where_it_comes_from() {
 #[test]
 fn a_leg_that_turns_on_the_way_is_seen_to_turn_however_often_it_is_asked() {
     let model = Hexapod { play_mm: 1e-3, ..rigid_hexapod() };
-    let mut hexapod = HexapodState::new(model, Stream::new(1, "hexapod"), [-8.0, 3.0, 0.0, 0.0, 0.0, 0.0]);
-    hexapod.start(0.0, [8.0, 3.0, 0.0, 0.0, 0.0, 0.0], 5.0).unwrap();
+    let mut hexapod = HexapodState::new(model, Stream::new(1, "hexapod"), [8.0, 3.0, 0.0, 0.0, 0.0, 0.0]);
+    hexapod.start(0.0, [-8.0, 3.0, 0.0, 0.0, 0.0, 0.0], 5.0).unwrap();
     let asked_once = hexapod.legs(100.0);
     let mut stepped = hexapod.legs(0.0);
     for k in 0..4000 {
@@ -180,4 +187,12 @@ fn the_pivot_is_taken_only_at_rest_and_unturned() {
     assert_eq!(hexapod.set_pivot(9.0, CENTRE), Err(PivotRefusal::Turned));
     assert_eq!(hexapod.pivot_mm(), [0.0, 0.0, 50.0]);
     close(&hexapod.actual(9.0), &[0.0, 0.0, 0.0, 1.0, 0.0, 0.0], 1e-9);
+}
+
+#[test]
+fn what_is_not_a_number_is_refused_or_slow() {
+    let mut hexapod = HexapodState::new(Hexapod::alignment(), Stream::new(1, "hexapod"), [0.0; 6]);
+    assert!(hexapod.start(0.0, [0.0, f64::NAN, 0.0, 0.0, 0.0, 0.0], 5.0).is_err());
+    hexapod.start(0.0, [1.0, 0.0, 0.0, 0.0, 0.0, 0.0], f64::NAN).unwrap();
+    assert!(hexapod.actual(1.0)[0] < 0.1);
 }
