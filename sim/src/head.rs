@@ -32,7 +32,8 @@ impl Head {
             adc_bits: plan.adc_bits,
             // The plan's floor is that of a reading of 1 ms, which has a bandwidth of 500 Hz.
             nep_w_rthz: plan.floor_w / 500f64.sqrt(),
-            dark_w: (plan.offset_w, plan.offset_w / 3.0),
+            dark_w: plan.offset_w,
+            dark_drift_w: plan.offset_w / 3.0,
             front_end_s: plan.front_end_s,
             latency_s: plan.latency_s,
             dead_s: plan.dead_s,
@@ -70,7 +71,7 @@ impl Head {
 
     /// Light on the detector at a time, with its dark offset, W: what zeroing takes away.
     pub(crate) fn dark_w(&self, at_s: f64) -> f64 {
-        self.world.seen(&self.meter, &self.view, at_s, at_s) + self.detector.model().dark_w.0
+        self.world.seen(&self.meter, &self.view, at_s, at_s) + self.detector.model().dark_w
     }
 
     /// A reading asked for at a time, averaged over `averaging_s`, in a range in force since `range_since_s`: when it is
