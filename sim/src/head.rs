@@ -51,14 +51,6 @@ impl Head {
         }
     }
 
-    /// What a range below `share` of its upper end is called: under range. Without this nothing is.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no device that says so yet"))]
-    pub(crate) fn with_under_range(mut self, share: f64) -> Head {
-        let model = DetectorModel { under_share: share, ..self.detector.model().clone() };
-        self.detector = Detector::new(model, self.noise);
-        self
-    }
-
     /// The range that automatic ranging goes to at a time.
     pub(crate) fn auto_range(&self, range: usize, at_s: f64) -> usize {
         self.detector.model().auto_range(range, self.world.seen(&self.meter, &self.view, at_s, at_s))
