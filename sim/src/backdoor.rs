@@ -1,6 +1,7 @@
 //! The back door: loads units, reads the truth, injects faults. Kept apart from every protocol; nothing a device says
 //! comes from here.
 
+use crate::bond::epoxy::{Lit, Phase};
 use crate::faults::Fault;
 use crate::part::Part;
 use crate::world::{Ordered, Patch, World};
@@ -8,15 +9,23 @@ use crate::world::{Ordered, Patch, World};
 /// The truth at one moment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Truth {
-    /// Number of the unit in the fixture.
+    /// Number of the unit in the fixture, and of its lot.
     pub unit: u64,
+    /// Number of its lot.
+    pub lot: u64,
     /// Where the fibre's end is in the optical frame, um.
     pub fibre_um: [f64; 3],
-    /// Where the beam's focus is, um.
+    /// Rotation vector of the fibre, rad.
+    pub fibre_rad: [f64; 3],
+    /// Where the aligned place is, um.
     pub focus_um: [f64; 3],
-    /// Loss from launched to coupled power here, dB.
+    /// The aligned turn, rad.
+    pub focus_rad: [f64; 3],
+    /// Loss from launched to coupled power here on the first lane, dB.
     pub loss_db: f64,
-    /// The least loss the unit can have, dB.
+    /// The same on every lane.
+    pub lane_loss_db: Vec<f64>,
+    /// The least loss that the unit can have on its first lane, dB.
     pub best_loss_db: f64,
     /// Power launched towards the unit, W.
     pub launched_w: f64,
@@ -24,8 +33,14 @@ pub struct Truth {
     pub source_on: bool,
     /// Fibre and part touch.
     pub touching: bool,
+    /// Force between them, N.
+    pub force_n: f64,
     /// How far the fibre was ever pressed into this part, um, as seen at readings and at calls of this.
     pub overtravel_um: f64,
+    /// Loss of the scratches that this has left, dB.
+    pub scratch_db: f64,
+    /// How far the glue is; none before the lamp was on.
+    pub glue: Option<Phase>,
     /// Any axis is under way.
     pub moving: bool,
 }
@@ -51,9 +66,8 @@ impl BackDoor {
         let mut inner = self.world.inner.borrow_mut();
         if !std::mem::take(&mut inner.fresh) {
             let number = inner.part.number + 1;
-            let mode = inner.plan.preset.mode_um();
-            inner.part = Part::draw(inner.seed, number, &inner.plan.parts, mode, inner.defects);
-            inner.overtravel_um = 0.0;
+            inner.part = Part::draw(inner.seed, number, &inner.plan.parts, inner.defects);
+            inner.untouched(now);
         }
         inner.orders.clear();
         inner.loaded_s.get_or_insert(now);
@@ -74,31 +88,58 @@ impl BackDoor {
 
     /// Puts a unit of one's own making into the fixture.
     pub fn load(&self, part: Part) {
+        let now = self.world.now_s();
         let mut inner = self.world.inner.borrow_mut();
         inner.fresh = false;
         inner.part = part;
-        inner.overtravel_um = 0.0;
+        inner.untouched(now);
     }
 
     /// The truth now.
     pub fn truth(&self) -> Truth {
         let now = self.world.now_s();
         let mut inner = self.world.inner.borrow_mut();
-        let (fibre_um, pressed) = inner.fibre_um(now);
-        inner.overtravel_um = inner.overtravel_um.max(pressed);
-        let wavelength = inner.source.wavelength_um;
+        inner.touch(now);
+        let (pose, contact) = inner.pose(now);
+        let model = inner.contact_model();
+        let lane_loss_db = inner.lane_loss_db(now);
         Truth {
             unit: inner.part.number,
-            fibre_um,
-            focus_um: inner.part.focus_um,
-            loss_db: inner.part.loss_at(wavelength, fibre_um),
-            best_loss_db: inner.part.best_loss_db(wavelength),
+            lot: inner.part.lot,
+            fibre_um: pose.um,
+            fibre_rad: pose.rad,
+            focus_um: inner.part.aligned.um,
+            focus_rad: inner.part.aligned.rad,
+            loss_db: lane_loss_db.first().copied().unwrap_or(f64::INFINITY),
+            lane_loss_db,
+            best_loss_db: inner.part.best_loss_db(inner.source.wavelength_um),
             launched_w: inner.launched_w(now),
             source_on: inner.laser_w(now) > 0.0,
-            touching: pressed > 0.0,
-            overtravel_um: inner.overtravel_um,
+            touching: contact.touches(&model),
+            force_n: contact.force_n(&model),
+            overtravel_um: contact.deepest_um(),
+            scratch_db: contact.scratch_db(&model),
+            glue: inner.glue_phase(now),
             moving: inner.axes.values().any(|a| a.moving(now)),
         }
+    }
+
+    /// Switches the curing lamp on at an irradiance (share of the rated one), or off.
+    pub fn lamp(&self, irradiance: Option<f64>) {
+        let now = self.world.now_s();
+        let mut inner = self.world.inner.borrow_mut();
+        if let Some(lit) = inner.lit.last_mut() {
+            lit.to_s = lit.to_s.min(now);
+        }
+        if let Some(irradiance) = irradiance {
+            inner.lit.push(Lit { from_s: now, to_s: f64::INFINITY, irradiance });
+        }
+    }
+
+    /// The gripper lets go of the part.
+    pub fn release(&self) {
+        let now = self.world.now_s();
+        self.world.inner.borrow_mut().released_s = Some(now);
     }
 
     /// What the stages were told over their lines since the unit was loaded (the last of it), in the order of time.

@@ -22,10 +22,11 @@ mod uart;
 mod world;
 
 pub use backdoor::{BackDoor, Truth};
+pub use bond::epoxy::Phase;
 pub use config::{InstrumentWiring, Link, MeterChannel, PortWiring, Role, Wiring, check};
 pub use devices::{DeviceError, KindInfo, device_kinds, standalone};
 pub use faults::{Amount, Fault, FaultError, FaultInfo, FaultKind, TargetKind, faults};
-pub use part::{Defect, Part, Spread};
+pub use part::{Defect, Modes, Optics, OpticsPlan, Part, PartPlan, Preset, Spread};
 pub use serve::{ConnectError, ServeError, ServeOptions, Served, Server};
 pub use uart::{LineSettings, Parity};
 pub use world::{Order, Ordered, Patch, World};

@@ -1,15 +1,24 @@
 //! The world: stage, part, light and faults behind one handle. Devices ask it; the back door changes it.
 
+mod light;
+mod pose;
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
 use std::rc::Rc;
 
 use units::clock::Clock;
 use units::text::Faults;
 
-use crate::config::{self, InstrumentWiring, MeterPlan, Role, Simulation, Wiring};
+use crate::bond::contact::{ContactModel, ContactState};
+use crate::bond::epoxy::Lit;
+use crate::config::{self, AxisPlan, InstrumentWiring, MeterPlan, Role, Simulation, Wiring};
 use crate::faults::{Fault, FaultKind, TargetKind};
+use crate::light::source::Source;
 use crate::line::Shared;
+use crate::mechanics::drift::{Drift, Vibration};
+use crate::mechanics::stage::{ErrorMotion, Motion, StageAxis, out_of_square};
 use crate::mechanics::{AxisState, Mishap, Side};
 use crate::noise::Stream;
 use crate::part::Part;
@@ -71,12 +80,19 @@ pub(crate) struct Inner {
     pub(crate) patch: Patch,
     pub(crate) faults: Vec<Fault>,
     pub(crate) source: SourceTruth,
-    pub(crate) overtravel_um: f64,
     /// What the stages were told since the unit was loaded, the last of it.
     pub(crate) orders: VecDeque<Ordered>,
     /// Steady light for a device that stands alone, in no world.
     pub(crate) steady_w: Option<f64>,
-    drift: Stream,
+    laser: Source,
+    /// What each axis of the stage does to the fibre, in the order of `axes`.
+    stage: Vec<StageAxis>,
+    drift: Drift,
+    vibration: Option<Vibration>,
+    /// When the curing lamp was on, when the gripper let go.
+    pub(crate) lit: Vec<Lit>,
+    pub(crate) released_s: Option<f64>,
+    pub(crate) contact: ContactState,
 }
 
 /// The laser as it is.
@@ -88,12 +104,19 @@ pub(crate) struct SourceTruth {
 }
 
 impl World {
-    /// A world from the `[simulation]` section of a bench file's text.
+    /// A world from the `[simulation]` section of a bench file's text; files that it names are looked for from `folder`.
     ///
     /// # Errors
     /// All faults of the section; a missing one is a fault.
-    pub fn from_bench(text: &str, wiring: &Wiring, seed: u64, defects: bool, clock: Clock) -> Result<World, Faults> {
-        Ok(World::new(config::read(text)?, wiring.clone(), seed, defects, clock))
+    pub fn from_bench(
+        text: &str,
+        folder: &Path,
+        wiring: &Wiring,
+        seed: u64,
+        defects: bool,
+        clock: Clock,
+    ) -> Result<World, Faults> {
+        Ok(World::new(config::read(text, folder)?, wiring.clone(), seed, defects, clock))
     }
 
     /// A world of one instrument in steady light of `watts` W.
@@ -104,28 +127,42 @@ impl World {
     }
 
     pub(crate) fn new(plan: Simulation, wiring: Wiring, seed: u64, defects: bool, clock: Clock) -> World {
-        let axes = plan.axes.iter().map(|(name, axis)| {
-            let noise = Stream::new(seed, &format!("axis {name}"));
-            (name.clone(), AxisState::new(axis.model.clone(), noise, axis.start_um))
-        });
-        let part = Part::draw(seed, 1, &plan.parts, plan.preset.mode_um(), defects);
-        let inner = Inner {
+        let stream = |name: &str| Stream::new(seed, name);
+        let axes: BTreeMap<String, AxisState> = plan
+            .axes
+            .iter()
+            .map(|(name, axis)| {
+                let noise = stream(&format!("axis {name}"));
+                let state = AxisState::new(axis.model.clone(), noise, axis.start_um).with_extras(axis.extras);
+                (name.clone(), state)
+            })
+            .collect();
+        let stage = plan.axes.iter().map(|(name, axis)| carried(&plan, axis, stream(&format!("stage {name}"))));
+        let u = plan.unrest;
+        let part = Part::draw(seed, 1, &plan.parts, defects);
+        let mut inner = Inner {
             seed,
             defects,
-            axes: axes.collect(),
+            axes,
+            stage: stage.collect(),
+            contact: ContactState::new(&ContactModel::fibre(part.contact_um), [0.0, 0.0, f64::MAX]),
             part,
             fresh: true,
             loaded_s: None,
             patch: Patch::Unit,
             faults: plan.faults.clone(),
-            source: SourceTruth { wavelength_um: 1.31, ..SourceTruth::default() },
-            overtravel_um: 0.0,
+            source: SourceTruth { wavelength_um: plan.parts.optics.wavelength_um, ..SourceTruth::default() },
             orders: VecDeque::new(),
             steady_w: None,
-            drift: Stream::new(seed, "laser"),
+            laser: Source::new(plan.light.source, stream("laser")),
+            drift: Drift::draw(u.drift_um_h, u.start_um, u.cycle_um, u.heated_um, stream("drift")),
+            vibration: (u.vibration_um > 0.0).then(|| Vibration::new(u.vibration_um, u.band_hz, stream("vibration"))),
+            lit: Vec::new(),
+            released_s: None,
+            wiring: wired(wiring, &plan),
             plan,
-            wiring,
         };
+        inner.untouched(0.0);
         World { inner: Rc::new(RefCell::new(inner)), clock, devices: Rc::default() }
     }
 
@@ -143,27 +180,11 @@ impl World {
         let mut inner = self.inner.borrow_mut();
         let stuck = inner.faulty(FaultKind::AxisStuck, name, now_s);
         let (since_s, mishap) = inner.mishap(name, now_s);
+        inner.touch(now_s);
         let axis = inner.axes.get_mut(name)?;
         axis.suffer(since_s, mishap);
         axis.hold(now_s, stuck);
         Some(act(axis))
-    }
-
-    /// Mean power of a view over a window, W, without noise.
-    fn light(&self, view: &View, begin_s: f64, end_s: f64) -> f64 {
-        let mut inner = self.inner.borrow_mut();
-        if let Some(steady) = inner.steady_w {
-            return steady;
-        }
-        let moves = matches!(view, View::Lane(_))
-            && inner.axes.values().any(|a| a.moving(begin_s) || a.moving(end_s) || !a.settled(end_s));
-        let looks: u32 = if moves && end_s > begin_s { WINDOW_LOOKS } else { 1 };
-        let mut sum = 0.0;
-        for k in 0..looks {
-            let t = begin_s + (end_s - begin_s) * (f64::from(k) + 0.5) / f64::from(looks);
-            sum += inner.power(view, t);
-        }
-        sum / f64::from(looks)
     }
 
     /// What a channel of a meter sees.
@@ -185,21 +206,11 @@ impl World {
 
     /// Relative intensity noise of the light, 1/Hz.
     pub(crate) fn rin_hz(&self) -> f64 {
-        10f64.powf(self.inner.borrow().plan.light.rin_db_hz / 10.0)
+        10f64.powf(self.inner.borrow().plan.light.source.rin_db_hz / 10.0)
     }
 
     pub(crate) fn meter_plan(&self, name: &str) -> MeterPlan {
         self.inner.borrow().plan.meters.get(name).copied().unwrap_or_default()
-    }
-
-    /// Mean power that a meter sees on a channel over a window, W, by what is wrong with the meter.
-    pub(crate) fn seen(&self, meter: &str, view: &View, begin_s: f64, end_s: f64) -> f64 {
-        let (lag, low) = {
-            let inner = self.inner.borrow();
-            let lag = inner.fault(FaultKind::MeterLag, meter, end_s).map_or(0.0, |(ms, _)| ms / 1e3);
-            (lag, inner.fault(FaultKind::MeterLow, meter, end_s).map_or(0.0, |(db, _)| db))
-        };
-        self.light(view, begin_s - lag, end_s - lag) * 10f64.powf(-low / 10.0)
     }
 
     /// Whether a port is there.
@@ -231,90 +242,7 @@ impl World {
     }
 }
 
-/// Time a laser stays in one mode, seconds.
-const HOP_S: f64 = 0.5;
-/// A laser that droops stops here, dB.
-const DROOP_MAX_DB: f64 = 6.0;
-/// Loss of a laser that ages, dB a day.
-const AGING_DB_DAY: f64 = 0.1;
-/// Loss of a cord that wears, dB a mating: 0.25 dB over 200.
-const CORD_DB_MATING: f64 = 0.25 / 200.0;
-/// A load that rings on unseen: amplitude after a move, um, and frequency, Hz (a loose fibre's: 20 to 100).
-const LATE_RING_UM: f64 = 0.5;
-const LATE_RING_HZ: f64 = 45.0;
-
-/// A window in which the stage moves is looked at this often: a dozen micrometres a millisecond are resolved to one.
-const WINDOW_LOOKS: u32 = 8;
-
 impl Inner {
-    /// Where the fibre's end is in the optical frame, um, and how far it was pressed into the part.
-    pub(crate) fn fibre_um(&self, now_s: f64) -> ([f64; 3], f64) {
-        let mut at = [0.0; 3];
-        for (name, axis) in &self.axes {
-            let Some(plan) = self.plan.axes.get(name) else { continue };
-            let travel = axis.load(now_s) + self.late_ring(name, axis, now_s) - plan.zero_um;
-            for (a, d) in at.iter_mut().zip(plan.direction) {
-                *a += d * travel;
-            }
-        }
-        let pressed = (self.part.contact_um - at[2]).max(0.0);
-        at[2] = at[2].max(self.part.contact_um);
-        (at, pressed)
-    }
-
-    /// Power the laser gives at a time, W.
-    pub(crate) fn laser_w(&self, now_s: f64) -> f64 {
-        let Some(since) = self.source.on_since_s else { return 0.0 };
-        if now_s < since || self.faulty(FaultKind::SourceOff, SOURCE, now_s) || self.interlock_open(now_s) {
-            return 0.0;
-        }
-        let light = &self.plan.light;
-        let risen = if light.rise_s > 0.0 { 1.0 - (-(now_s - since) / light.rise_s).exp() } else { 1.0 };
-        // Three slow sines of the seed's own phases.
-        let wander: f64 = (0..3u32)
-            .map(|k| {
-                let period = 7.0 * f64::from(k + 1);
-                (std::f64::consts::TAU * (now_s / period + self.drift.uniform(u64::from(k)))).sin()
-            })
-            .sum();
-        self.source.level_w * risen * 10f64.powf(light.wander_db * wander / 17.0) * self.laser_faults(now_s)
-    }
-
-    pub(crate) fn interlock_open(&self, now_s: f64) -> bool {
-        self.plan.light.interlock_open || self.faulty(FaultKind::InterlockOpen, SOURCE, now_s)
-    }
-
-    /// Power launched towards the unit, W.
-    pub(crate) fn launched_w(&self, now_s: f64) -> f64 {
-        let light = &self.plan.light;
-        self.laser_w(now_s) * 10f64.powf(-light.feed_loss_db / 10.0) * (1.0 - light.tap_split)
-    }
-
-    /// Power on a channel at a time, W.
-    fn power(&mut self, view: &View, now_s: f64) -> f64 {
-        let launched = self.launched_w(now_s);
-        let light = &self.plan.light;
-        let ambient = light.ambient.watts();
-        let lane = match view {
-            View::Dark => return ambient,
-            View::Tap => return ambient + launched * light.tap_split / (1.0 - light.tap_split),
-            View::Lane(lane) => *lane,
-        };
-        // One lane has a light path to the meter until the part has more.
-        if lane > 0 {
-            return ambient;
-        }
-        let cord = 10f64.powf(-self.cord_loss_db(now_s) / 10.0);
-        if self.patch == Patch::Reference {
-            return ambient + launched * cord;
-        }
-        let stray = if launched > 0.0 { light.stray.watts() } else { 0.0 };
-        let (at, pressed) = self.fibre_um(now_s);
-        self.overtravel_um = self.overtravel_um.max(pressed);
-        let loss = self.part.loss_at(self.source.wavelength_um, at);
-        ambient + (stray + launched * 10f64.powf(-loss / 10.0)) * cord
-    }
-
     pub(crate) fn faulty(&self, kind: FaultKind, target: &str, now_s: f64) -> bool {
         self.fault(kind, target, now_s).is_some()
     }
@@ -348,44 +276,6 @@ impl Inner {
         // Wherever the axis is, it is beyond the switch.
         look(FaultKind::LimitStuck, |m, _| m.false_limit = Some((Side::Upper, f64::MIN)));
         (began, mishap)
-    }
-
-    /// Power of the laser by what is wrong with it, as a factor.
-    fn laser_faults(&self, now_s: f64) -> f64 {
-        let mut loss_db = 0.0;
-        if let Some((db, since)) = self.fault(FaultKind::LaserHop, SOURCE, now_s) {
-            // Half a second in one mode or the other, by chance; struck, it hops at once.
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not below 0")]
-            let slot = (since / HOP_S) as u64;
-            let hopped = slot == 0 || self.drift.child(7).bits(slot) & 1 == 1;
-            loss_db += if hopped { db } else { 0.0 };
-        }
-        if let Some((db_s, since)) = self.fault(FaultKind::LaserDroop, SOURCE, now_s) {
-            loss_db += (db_s * since).min(DROOP_MAX_DB);
-        }
-        if let Some((days, since)) = self.fault(FaultKind::LaserAging, SOURCE, now_s) {
-            loss_db += AGING_DB_DAY * (days + since / 86_400.0);
-        }
-        10f64.powf(-loss_db / 10.0)
-    }
-
-    /// Loss of the cord between the unit and the signal meter, dB.
-    fn cord_loss_db(&self, now_s: f64) -> f64 {
-        let worn = self.fault(FaultKind::WornCord, FIBRE, now_s);
-        #[expect(clippy::cast_precision_loss, reason = "counts of units")]
-        worn.map_or(0.0, |(matings, _)| CORD_DB_MATING * (matings + self.part.number as f64))
-    }
-
-    /// How far an axis' load is from where its stage holds it while it rings on unseen, um.
-    fn late_ring(&self, name: &str, axis: &AxisState, now_s: f64) -> f64 {
-        let Some((ms, _)) = self.fault(FaultKind::SlowSettling, name, now_s) else { return 0.0 };
-        let rested = axis.rested_s(now_s);
-        if !(0.0..10.0).contains(&rested) {
-            return 0.0;
-        }
-        // From half a micrometre down to 20 nm in the time given.
-        let decay = (LATE_RING_UM / 0.02).ln() / (ms / 1e3).max(1e-3);
-        LATE_RING_UM * (-decay * rested).exp() * (std::f64::consts::TAU * LATE_RING_HZ * rested).cos()
     }
 
     /// Whether a fault that names no target means this one.
@@ -425,3 +315,35 @@ const FIBRE: &str = "fibre";
 
 /// Faults of the source know it by this name, whatever the bench calls it.
 pub(crate) const SOURCE: &str = "source";
+
+/// What an axis does to the fibre, with the errors of its making.
+fn carried(plan: &Simulation, axis: &AxisPlan, stream: Stream) -> StageAxis {
+    let motion = match axis.motion {
+        Motion::Linear { direction } if plan.out_of_square_rad > 0.0 => {
+            Motion::Linear { direction: out_of_square(direction, plan.out_of_square_rad, stream) }
+        }
+        motion => motion,
+    };
+    let error = if axis.wobble_rad > 0.0 {
+        ErrorMotion::draw(axis.wobble_rad, WOBBLE_PERIOD_UM, WOBBLE_LEVER_UM, stream.child(1))
+    } else {
+        ErrorMotion::default()
+    };
+    StageAxis { motion, zero: axis.zero_um, error }
+}
+
+/// Length over which the errors of a carriage's travel repeat, um, and from the carriage to the fibre's end, um.
+const WOBBLE_PERIOD_UM: f64 = 8000.0;
+const WOBBLE_LEVER_UM: [f64; 3] = [20_000.0, 40_000.0, 60_000.0];
+
+/// The wiring with the axes that the world itself puts on a controller.
+fn wired(mut wiring: Wiring, plan: &Simulation) -> Wiring {
+    for (name, axis) in &plan.axes {
+        let Some((controller, channel)) = &axis.wired else { continue };
+        let found = wiring.instruments.iter_mut().find(|i| i.name == *controller);
+        if let Some(Role::Motion { axes }) = found.map(|i| &mut i.role) {
+            axes.push((name.clone(), channel.clone()));
+        }
+    }
+    wiring
+}

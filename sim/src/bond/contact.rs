@@ -73,6 +73,11 @@ impl ContactState {
         model.overtravel_um(self.commanded_um[2]) > 0.0
     }
 
+    /// Force on the facet, N.
+    pub fn force_n(&self, model: &ContactModel) -> f64 {
+        model.force_n(self.commanded_um[2])
+    }
+
     /// The greatest overtravel that ever was, um.
     pub fn deepest_um(&self) -> f64 {
         self.deepest_um

@@ -81,6 +81,8 @@ pub struct AxisState {
     asked: f64,
     pretends: bool,
     settled_s: f64,
+    /// Way gone up to when the motion was last settled, um.
+    path: f64,
 }
 
 /// What of the drive's motion never reached the load.
@@ -112,6 +114,7 @@ impl AxisState {
             asked: position_um,
             pretends: false,
             settled_s: f64::NEG_INFINITY,
+            path: 0.0,
         }
     }
 
@@ -209,6 +212,11 @@ impl AxisState {
         self.settled(now_s) && (self.pretends || self.profile.to == self.asked)
     }
 
+    /// Way gone since power-on, to and fro, um.
+    pub fn travelled(&self, now_s: f64) -> f64 {
+        self.path + (self.profile.position(now_s) - self.slip.from).abs()
+    }
+
     /// The limit switch that is active, true or false.
     pub fn limit(&self, now_s: f64) -> Option<Side> {
         self.mishap.limit(self.profile.position(now_s), self.model.travel_um)
@@ -283,6 +291,7 @@ impl AxisState {
         self.load = self.dragged(now_s);
         let drive = self.profile.position(now_s);
         let gone = drive - self.slip.from;
+        self.path += gone.abs();
         self.slip.sum += self.mishap.missing(gone, self.slip.left);
         self.slip.left = (self.slip.left - gone.abs()).max(0.0);
         self.slip.from = drive;

@@ -1,6 +1,7 @@
 //! What a world asks of its optics, and the interfaces between two facets.
 
 use std::fmt::Debug;
+use std::rc::Rc;
 
 use super::etalon::{Facets, airy, etalon_nepers};
 use super::gaussian::{Misalignment, Mode, coupling_rolled};
@@ -14,6 +15,16 @@ pub trait Interface: Debug {
     /// The `dz_um` at which the parts touch, um; none where they never do.
     fn contact_dz_um(&self) -> Option<f64> {
         None
+    }
+}
+
+impl<T: Interface + ?Sized> Interface for Rc<T> {
+    fn efficiency(&self, wavelength_um: f64, at: &Misalignment, roll_rad: f64) -> f64 {
+        (**self).efficiency(wavelength_um, at, roll_rad)
+    }
+
+    fn contact_dz_um(&self) -> Option<f64> {
+        (**self).contact_dz_um()
     }
 }
 

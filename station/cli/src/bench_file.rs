@@ -1,5 +1,7 @@
 //! Bench files: the built-in ones by name or fixture class, others by path; read by station and sim alike.
 
+use std::path::{Path, PathBuf};
+
 use firstlight::benches;
 use station::config::BenchConfig;
 use units::text::{self, Faults};
@@ -14,6 +16,8 @@ pub(crate) struct BenchFile {
     pub(crate) label: String,
     /// The text, for whoever reads the rest of it.
     pub(crate) text: String,
+    /// Where files that it names are looked for.
+    pub(crate) folder: PathBuf,
     /// What station reads of it.
     pub(crate) config: BenchConfig,
 }
@@ -27,8 +31,10 @@ impl BenchFile {
         } else {
             built_in(word)?.to_string()
         };
-        let config = BenchConfig::parse(&text).map_err(|mine| Failure::faults(word, &with_simulation(&text, mine)))?;
-        Ok(BenchFile { label: word.to_string(), text, config })
+        let folder = Path::new(word).parent().filter(|_| paths::is_path(word)).unwrap_or(Path::new("")).to_path_buf();
+        let config =
+            BenchConfig::parse(&text).map_err(|mine| Failure::faults(word, &with_simulation(&text, &folder, mine)))?;
+        Ok(BenchFile { label: word.to_string(), text, folder, config })
     }
 
     /// The built-in bench of a fixture class.
@@ -52,8 +58,8 @@ fn names() -> String {
 }
 
 /// Station's faults and, where there is a `[simulation]` section, sim's.
-fn with_simulation(text: &str, mine: Faults) -> Faults {
-    match sim::check(text) {
+fn with_simulation(text: &str, folder: &Path, mine: Faults) -> Faults {
+    match sim::check(text, folder) {
         Ok(()) => mine,
         Err(theirs) => mine.merged(theirs),
     }

@@ -148,7 +148,8 @@ async fn open(
 pub(crate) fn world(plan: &Plan, clock: &Clock) -> Result<Option<World>, Failure> {
     let Some(setup) = &plan.world else { return Ok(None) };
     let bench = &plan.bench;
-    let world = World::from_bench(&bench.text, &wiring(&bench.config), setup.seed, setup.defects, clock.clone());
+    let world =
+        World::from_bench(&bench.text, &bench.folder, &wiring(&bench.config), setup.seed, setup.defects, clock.clone());
     let world = world.map_err(|f| Failure::faults(&bench.label, &f))?;
     for fault in &setup.faults {
         world.backdoor().inject(fault.clone());

@@ -73,7 +73,7 @@ fn check(file: &str, connect: bool) -> Result<u8, Failure> {
     let bench = BenchFile::load(file)?;
     let c = &bench.config;
     if c.has_simulation {
-        sim::check(&bench.text).map_err(|f| Failure::faults(file, &f))?;
+        sim::check(&bench.text, &bench.folder).map_err(|f| Failure::faults(file, &f))?;
     }
     terminal::print(format_args!(
         "{file}: bench {} (fixture {}) is in order: {} axes, {} channels, {}",
@@ -145,7 +145,8 @@ fn reference(file: &str, wavelength_nm: f64, simulated: bool, seed: u64) -> Resu
     let bench = BenchFile::load(file)?;
     let power = in_real_time(async |clock| {
         let ports: Box<dyn Ports> = if simulated {
-            let world = sim::World::from_bench(&bench.text, &wiring(&bench.config), seed, false, clock.clone());
+            let world =
+                sim::World::from_bench(&bench.text, &bench.folder, &wiring(&bench.config), seed, false, clock.clone());
             let world = world.map_err(|f| Failure::faults(file, &f))?;
             world.backdoor().patch(sim::Patch::Reference);
             Box::new(WorldPorts { world })

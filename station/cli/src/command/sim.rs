@@ -214,7 +214,7 @@ fn world(args: &Serve, seed: u64, clock: Clock) -> Result<(World, Wiring), Failu
         return Err(Failure::new(FILES, format!("{}: no [simulation] section", bench.label), "add one"));
     }
     let wiring = wiring(&bench.config);
-    let world = World::from_bench(&bench.text, &wiring, seed, args.defects, clock);
+    let world = World::from_bench(&bench.text, &bench.folder, &wiring, seed, args.defects, clock);
     Ok((world.map_err(|f| Failure::faults(&bench.label, &f))?, wiring))
 }
 
