@@ -147,6 +147,17 @@ impl BackDoor {
         self.world.inner.borrow().orders.iter().cloned().collect()
     }
 
+    /// Loss of each lane now, scratches included, dB: one look.
+    pub fn lane_loss_db(&self) -> Vec<f64> {
+        let now = self.world.now_s();
+        self.world.inner.borrow().lane_loss_db(now)
+    }
+
+    /// How often light was sent through a part since the world began.
+    pub fn looks(&self) -> u64 {
+        self.world.inner.borrow().looks.get()
+    }
+
     /// The unit in the fixture as it really is.
     pub fn part(&self) -> Part {
         self.world.inner.borrow().part.clone()

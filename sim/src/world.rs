@@ -3,7 +3,7 @@
 mod light;
 mod pose;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::rc::Rc;
@@ -82,6 +82,8 @@ pub(crate) struct Inner {
     pub(crate) source: SourceTruth,
     /// What the stages were told since the unit was loaded, the last of it.
     pub(crate) orders: VecDeque<Ordered>,
+    /// How often light was sent through the part.
+    pub(crate) looks: Cell<u64>,
     /// Steady light for a device that stands alone, in no world.
     pub(crate) steady_w: Option<f64>,
     laser: Source,
@@ -153,6 +155,7 @@ impl World {
             faults: plan.faults.clone(),
             source: SourceTruth { wavelength_um: plan.parts.optics.wavelength_um, ..SourceTruth::default() },
             orders: VecDeque::new(),
+            looks: Cell::new(0),
             steady_w: None,
             laser: Source::new(plan.light.source, stream("laser")),
             drift: Drift::draw(u.drift_um_h, u.start_um, u.cycle_um, u.heated_um, stream("drift")),

@@ -13,8 +13,8 @@ const DROOP_MAX_DB: f64 = 6.0;
 const AGEING_DB_DAY: f64 = 0.1;
 /// Loss of a cord that wears, dB a mating: 0.25 dB over 200.
 const CORD_DB_MATING: f64 = 0.25 / 200.0;
-/// A window in which the stage moves is looked at this often: a dozen micrometres a millisecond are resolved to one.
-const WINDOW_LOOKS: u32 = 8;
+/// A window in which the stage moves is looked at this often: a few micrometres a millisecond are resolved to one.
+const WINDOW_LOOKS: u32 = 4;
 
 impl World {
     /// Mean power of a view over a window, W, without noise.
@@ -102,6 +102,7 @@ impl Inner {
 
     /// Loss of each lane at a time, scratches included, dB.
     pub(crate) fn lane_loss_db(&self, now_s: f64) -> Vec<f64> {
+        self.looks.set(self.looks.get() + 1);
         let (pose, contact) = self.pose(now_s);
         let scratched = contact.scratch_db(&self.contact_model());
         let lanes = self.part.lane_loss_db(self.source.wavelength_um, &pose);
