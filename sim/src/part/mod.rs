@@ -156,7 +156,12 @@ impl Part {
                 rad: [off(6, s.tilt_deg), off(7, s.tilt_deg), off(13, s.roll_deg)].map(f64::to_radians),
             },
             // Over a grating the optics count from the height where the fibre belongs.
-            gap_um: if plan.preset == Preset::GratingArray { 0.0 } else { plan.optics.gap_um },
+            gap_um: match plan.preset {
+                Preset::GratingArray => 0.0,
+                // A lensed fibre's optics count from its waist.
+                _ if plan.optics.lensed_um.is_some() => 0.0,
+                _ => plan.optics.gap_um,
+            },
             optics: Optics::One(std::rc::Rc::new(crate::optics::FacetPair::between(
                 Mode::round(1.0),
                 Mode::round(1.0),

@@ -9,6 +9,7 @@ use crate::optics::{
     Loop, Loopback, Misalignment, Mode, Moved, NumericMode, NumericPair, Photodiode, RowPlan, Rows, Shape, Speckle,
     StepIndex, WithStray, aberration_ring, flipped, straight,
 };
+use crate::optics::{CorePair, LensedFibre, Neighbours};
 
 use super::{Defect, PartPlan, Preset};
 
@@ -43,6 +44,10 @@ pub struct OpticsPlan {
     pub round_trips: u32,
     /// Gap at which a unit is measured to be aligned, um.
     pub gap_um: f64,
+    /// From the tip of a lensed fibre to its waist, um; a cleaved fibre where not given.
+    pub lensed_um: Option<f64>,
+    /// Light of the waveguides beside the right one, dB below it; none where not given.
+    pub neighbours_db: Option<f64>,
     /// Light in the cladding, dB below the launched power; none where not given.
     pub halo_db: Option<f64>,
     /// Modes.
@@ -57,8 +62,12 @@ pub struct OpticsPlan {
     pub pitch_um: f64,
     /// Lanes of an array that are read in a loop of the chip.
     pub loops: u32,
-    /// Radius of a flat-topped receiver, um.
+    /// Radius of a flat-topped receiver, um; half the width of a square one.
     pub aperture_um: f64,
+    /// Whether that receiver is square.
+    pub square: bool,
+    /// Radius of a multimode emitter's core, um; a spot of single-mode light where not given.
+    pub core_um: Option<f64>,
     /// Modal noise, dB rms.
     pub speckle_db: f64,
     /// Wavelength the parts are made for, um.
@@ -165,9 +174,16 @@ impl Drawn<'_> {
     /// Two facets, or what replaces their Gaussian modes.
     fn facets(&self, fixed: Mode, fibre_um: f64) -> Rc<dyn Interface> {
         let o = self.optics();
-        let pair: Rc<dyn Interface> = match self.numeric(fixed, fibre_um) {
-            Some(pair) => Rc::new(pair),
-            None => Rc::new(FacetPair {
+        let pair: Rc<dyn Interface> = match (self.numeric(fixed, fibre_um), o.lensed_um) {
+            (Some(pair), _) => Rc::new(pair),
+            (None, Some(working_distance_um)) => Rc::new(LensedFibre {
+                waist: Mode::round(fibre_um),
+                facet: fixed,
+                working_distance_um,
+                reflectance: o.reflectance,
+                excess_db: 0.0,
+            }),
+            (None, None) => Rc::new(FacetPair {
                 facets: Facets { reflectance: o.reflectance, index: o.index, round_trips: o.round_trips },
                 ..FacetPair::between(fixed, Mode::round(fibre_um))
             }),
@@ -176,10 +192,12 @@ impl Drawn<'_> {
     }
 
     fn stray(&self, inner: Rc<dyn Interface>) -> Rc<dyn Interface> {
-        match self.optics().halo_db {
-            Some(db) => Rc::new(WithStray { inner, halos: vec![Halo::cladding(db)], neighbours: None }),
-            None => inner,
+        let o = self.optics();
+        if o.halo_db.is_none() && o.neighbours_db.is_none() {
+            return inner;
         }
+        let neighbours = o.neighbours_db.map(|down_db| Neighbours { pitch_um: o.pitch_um, count: [2, 2], down_db });
+        Rc::new(WithStray { inner, halos: o.halo_db.map(Halo::cladding).into_iter().collect(), neighbours })
     }
 
     /// A pair of computed modes; none where the modes are Gaussian.
@@ -230,10 +248,16 @@ impl Drawn<'_> {
     /// A spot on a flat-topped receiver: multimode core or photodiode.
     fn receiver(&self) -> Rc<dyn Interface> {
         let o = self.optics();
+        let aperture_um = self.radius(o.aperture_um, 25);
         let speckle = (o.speckle_db > 0.0).then(|| Speckle::new(self.unit.child(24), o.speckle_db, [3.0, 15.0]));
+        if let Some(core_um) = o.core_um {
+            let radius_um = [self.radius(core_um, 26), aperture_um];
+            // OM3 and OM4: numerical aperture 0.2 (IEC 60793-2-10).
+            return Rc::new(CorePair { radius_um, aperture: [0.2, 0.2], index: o.index, speckle, excess_db: 0.0 });
+        }
         Rc::new(Photodiode {
             spot: self.fixed(),
-            area: Area::Round(self.radius(o.aperture_um, 25)),
+            area: if o.square { Area::Square(aperture_um) } else { Area::Round(aperture_um) },
             index: o.index,
             speckle,
             excess_db: 0.0,

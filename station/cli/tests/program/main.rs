@@ -7,4 +7,5 @@ mod common;
 mod faults;
 mod served_bench;
 mod simulated_runs;
+mod simulator;
 mod storage;
