@@ -9,6 +9,7 @@ mod paths;
 mod runner;
 mod signals;
 mod terminal;
+mod truth;
 
 use std::process::ExitCode;
 

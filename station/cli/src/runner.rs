@@ -56,6 +56,15 @@ pub(crate) struct Done {
     pub(crate) measurements: Vec<Measurement>,
 }
 
+/// Files that a command writes lines to.
+#[derive(Debug, Default)]
+pub(crate) struct Files {
+    /// The runs' events.
+    pub(crate) events: Option<BufWriter<File>>,
+    /// What each simulated unit really was.
+    pub(crate) truth: Option<BufWriter<File>>,
+}
+
 /// What a command came to.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
@@ -89,7 +98,7 @@ pub(crate) async fn work(
     clock: Clock,
     stop: &mut Stop,
     writer: &Writer,
-    events: Option<&mut BufWriter<File>>,
+    files: &mut Files,
     report: &mut Report,
 ) -> Result<(), Failure> {
     let world = world(plan, &clock)?;
@@ -98,12 +107,16 @@ pub(crate) async fn work(
         None => Rc::new(MachinePorts),
     };
     let Some(mut bench) = open(plan, &clock, ports.as_ref(), stop, report).await? else { return Ok(()) };
-    let mut sink = Sink::new(writer, events, world.as_ref().map(World::backdoor), plan.talk);
+    let mut sink = Sink::new(writer, files.events.as_mut(), world.as_ref().map(World::backdoor), plan.talk);
     for number in 1..=plan.units {
         if let Some(world) = &world {
             world.backdoor().load_next_unit();
         }
         let done = one(plan, number, &mut bench, world.is_some(), stop, &mut sink).await?;
+        if let (Some(file), Some(world)) = (&mut files.truth, &world) {
+            let line = crate::truth::document(&world.backdoor(), done.true_loss_db);
+            writeln!(file, "{line}").and_then(|()| file.flush()).map_err(|e| lines_failure("truth", &e))?;
+        }
         let (outcome, safe) = (done.end.outcome, done.end.safe);
         report.runs.push(done);
         report.stopped = stop.asked();
@@ -121,11 +134,13 @@ pub(crate) async fn work(
         }
     }
     match sink.failed {
-        Some(e) => {
-            Err(Failure::new(crate::failure::STORAGE, format!("events file: {e}"), "check its path and the disk"))
-        }
+        Some(e) => Err(lines_failure("events", &e)),
         None => Ok(()),
     }
+}
+
+fn lines_failure(what: &str, e: &std::io::Error) -> Failure {
+    Failure::new(crate::failure::STORAGE, format!("{what} file: {e}"), "check its path and the disk")
 }
 
 /// Opens and connects the bench; none where a stop came first.

@@ -17,7 +17,7 @@ use units::clock::{Clock, real_runtime, virtual_runtime};
 
 use crate::bench_file::BenchFile;
 use crate::failure::{FILES, Failure, STORAGE};
-use crate::runner::{Plan, Report, WorldPlan, drawn_seed, work};
+use crate::runner::{Files, Plan, Report, WorldPlan, drawn_seed, work};
 use crate::terminal;
 use crate::{lines, paths, signals};
 
@@ -91,6 +91,9 @@ pub(crate) struct Args {
     /// One JSON document on stdout.
     #[arg(long)]
     json: bool,
+    /// Write what each simulated unit really was as JSON lines (with --sim).
+    #[arg(long, value_name = "FILE")]
+    truth: Option<PathBuf>,
     /// Write the runs' events as JSON lines.
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
@@ -114,11 +117,14 @@ pub(crate) fn main(args: &Args) -> Result<u8, Failure> {
     for run in writer.recovered() {
         terminal::tell(format_args!("run {} of {} was cut off: closed as aborted", run.run_id, run.serial_number));
     }
-    let mut events = args.events.as_ref().map(events_file).transpose()?;
+    let mut files = Files {
+        events: args.events.as_ref().map(|p| lines_file(p, "--events")).transpose()?,
+        truth: args.truth.as_ref().map(|p| lines_file(p, "--truth")).transpose()?,
+    };
     let began = Instant::now();
     let mut report = Report::default();
     let virtual_time = plan.world.is_some() && !args.realtime;
-    let worked = drive(&plan, virtual_time, &mut stop, &writer, events.as_mut(), &mut report);
+    let worked = drive(&plan, virtual_time, &mut stop, &writer, &mut files, &mut report);
     let closed = writer.close().map_err(|e| Failure::storage(&e));
     let wall_s = began.elapsed().as_secs_f64();
     let failure = worked.and(closed).err();
@@ -140,14 +146,14 @@ fn drive(
     virtual_time: bool,
     stop: &mut Stop,
     writer: &Writer,
-    events: Option<&mut BufWriter<File>>,
+    files: &mut Files,
     report: &mut Report,
 ) -> Result<(), Failure> {
     let runtime = if virtual_time { virtual_runtime() } else { real_runtime() };
     let runtime = runtime.map_err(|e| Failure::station(format!("no runtime: {e}"), "check the process limits"))?;
     LocalSet::new().block_on(&runtime, async {
         let clock = if virtual_time { Clock::simulated() } else { Clock::real() };
-        work(plan, clock, stop, writer, events, report).await
+        work(plan, clock, stop, writer, files, report).await
     })
 }
 
@@ -164,10 +170,10 @@ fn print(report: &Report, wall_s: f64, many: bool) {
     }
 }
 
-fn events_file(path: &PathBuf) -> Result<BufWriter<File>, Failure> {
+fn lines_file(path: &PathBuf, flag: &str) -> Result<BufWriter<File>, Failure> {
     let file = File::create(path);
-    let file =
-        file.map_err(|e| Failure::new(STORAGE, format!("{}: {e}", path.display()), "check the path of --events"))?;
+    let hint = format!("check the path of {flag}");
+    let file = file.map_err(|e| Failure::new(STORAGE, format!("{}: {e}", path.display()), hint))?;
     Ok(BufWriter::new(file))
 }
 
@@ -214,9 +220,10 @@ fn place(args: &Args, recipe: &Recipe) -> Result<(BenchFile, Option<WorldPlan>),
                 "give the serial number on its label",
             ));
         }
-        if args.units > 1 || args.defects || args.realtime || args.seed.is_some() || !args.fault.is_empty() {
+        let simulated = args.defects || args.realtime || args.seed.is_some() || args.truth.is_some();
+        if args.units > 1 || simulated || !args.fault.is_empty() {
             return Err(Failure::usage(
-                "--units, --seed, --realtime, --fault and --defects go with --sim",
+                "--units, --seed, --realtime, --fault, --defects and --truth go with --sim",
                 "leave them out with --bench",
             ));
         }

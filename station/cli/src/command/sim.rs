@@ -30,7 +30,8 @@ const EXAMPLES: &str = "Examples:
   firstlight sim --device thorlabs-pm,model=PM103 --pty /tmp/pm --power-dbm -12
 
 While a bench is served, a line on stdin acts as the operator: `next` puts the next unit into the fixture, `reference`
-connects the reference patch cord to the signal meter, `unit` connects the unit again.";
+connects the reference patch cord to the signal meter, `unit` connects the unit again, `lamp on` and `lamp off` switch the
+curing lamp, `release` opens the gripper, `truth` prints what is really so.";
 
 /// Arguments of `sim`.
 #[derive(Debug, ClapArgs)]
@@ -277,6 +278,13 @@ fn operator(door: &BackDoor, line: &str) {
         }
         "reference" => door.patch(Patch::Reference),
         "unit" => door.patch(Patch::Unit),
-        other => terminal::tell(format_args!("\"{other}\" is not known: next, reference, unit")),
+        "lamp on" => door.lamp(Some(1.0)),
+        "lamp off" => door.lamp(None),
+        "release" => door.release(),
+        "truth" => terminal::print(format_args!("{}", crate::truth::document(door, None))),
+        other => {
+            let known = "next, reference, unit, lamp on, lamp off, release, truth";
+            terminal::tell(format_args!("\"{other}\" is not known: {known}"));
+        }
     }
 }

@@ -82,3 +82,24 @@ fn faults_and_devices_are_listed() {
     }
     assert!(user.line("sim devices --json").json().as_array().unwrap().iter().any(|d| d["kind"] == "pi-gcs2"));
 }
+
+#[test]
+fn what_units_really_were_is_written_where_asked_for_and_agrees_with_what_was_measured() {
+    let user = User::new();
+    let path = user.path("truth.jsonl");
+    let got = user.line(&format!("run 400g-fr4 --sim --units 40 --defects --seed 3 --json --truth {}", path.display()));
+    let text = std::fs::read_to_string(path).unwrap();
+    let truths: Vec<serde_json::Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let got = got.json();
+    let runs = got["runs"].as_array().unwrap();
+    assert_eq!((truths.len(), runs.len()), (40, 40));
+    for (truth, run) in truths.iter().zip(runs) {
+        assert_eq!(run["outcome"] == "pass", truth["defect"].is_null(), "{truth:#} {run:#}");
+        let loss = run["measurements"].as_array().unwrap().iter().find(|m| m["name"] == "coupling_loss");
+        if let (Some(m), Some(so)) = (loss, truth["true_loss_db"].as_f64()) {
+            let off = (m["value"].as_f64().unwrap() - so).abs();
+            assert!(off <= m["uncertainty"].as_f64().unwrap(), "{off} dB off: {truth:#} {m:#}");
+        }
+    }
+    user.line("run 400g-fr4 --bench b.toml --serial-number A --truth t").expect(2, "--sim");
+}
