@@ -14,6 +14,7 @@ pub mod keysight_laser;
 pub mod meter;
 pub mod motion;
 pub mod pi_gcs2;
+pub mod probe;
 pub mod registry;
 pub mod scpi;
 pub mod source;

@@ -26,7 +26,7 @@ use units::clock::Clock;
 pub use error::{BenchError, PortFault};
 pub use frame::Pose;
 pub use light::ReferenceError;
-pub use safe::Safety;
+pub use safe::{Safety, stop_everything};
 
 use crate::config::{BenchConfig, Instrument};
 
@@ -145,6 +145,14 @@ impl Bench {
     /// As [`Bench::connect`].
     pub async fn connect_light(&mut self, wavelength_nm: f64) -> Result<(), BenchError> {
         self.connect_source(wavelength_nm).await?;
+        self.connect_meters(wavelength_nm).await
+    }
+
+    /// Brings the meters alone to their known state: the source stays as it is.
+    ///
+    /// # Errors
+    /// As [`Bench::connect`].
+    pub async fn connect_meters_alone(&mut self, wavelength_nm: f64) -> Result<(), BenchError> {
         self.connect_meters(wavelength_nm).await
     }
 

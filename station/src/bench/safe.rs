@@ -1,6 +1,11 @@
 //! Making the bench safe, on every path: stop, source off, back off along the optical axis only, park.
 
-use super::{Bench, BenchError};
+use drivers::exchange::Line;
+use drivers::registry;
+use units::clock::Clock;
+
+use super::{Bench, BenchError, Ports, no_driver};
+use crate::config::{BenchConfig, Instrument};
 use crate::event::Phase;
 
 /// What came of making the bench safe.
@@ -19,17 +24,45 @@ impl Safety {
     }
 }
 
+/// Stops every controller and switches the source off, each on its own: one that is not there keeps no other from being
+/// stopped. What could not be done, in words.
+pub async fn stop_everything(config: &BenchConfig, clock: Clock, ports: &dyn Ports) -> Vec<String> {
+    let mut problems = Vec::new();
+    for i in config.controllers.values() {
+        let stopped = match line(i, config, &clock, ports).await {
+            Ok(line) => match registry::motion(&i.driver, line, i.expected.clone()) {
+                Some(mut controller) => controller.stop_all().await.map_err(|e| e.to_string()),
+                None => Err(no_driver(i).to_string()),
+            },
+            Err(e) => Err(e),
+        };
+        problems.extend(stopped.err());
+    }
+    let i = &config.source.instrument;
+    let off = match line(i, config, &clock, ports).await {
+        Ok(line) => match registry::source(&i.driver, line, i.expected.clone()) {
+            Some(mut source) => source.switch_off().await.map_err(|e| e.to_string()),
+            None => Err(no_driver(i).to_string()),
+        },
+        Err(e) => Err(e),
+    };
+    problems.extend(off.err());
+    problems
+}
+
+async fn line(i: &Instrument, config: &BenchConfig, clock: &Clock, ports: &dyn Ports) -> Result<Line, String> {
+    let address = &config.ports[&i.port];
+    match ports.open(&i.port, address).await {
+        Ok(stream) => Ok(Line::new(stream, clock.clone(), &i.name, &address.to_string())),
+        Err(e) => Err(format!("{}: {e}", i.name)),
+    }
+}
+
 impl Bench {
     /// Stops all axes, switches the source off, backs off along the optical axis alone, then parks. Goes on with what
     /// it can when something fails; motion only after everything stands and only from a known position.
     pub async fn make_safe(&mut self, phase: Phase) -> Safety {
-        let mut safety = Safety::default();
-        for (name, controller) in &mut self.controllers {
-            if let Err(e) = controller.stop_all().await {
-                safety.problems.push(format!("{name} did not confirm its stop: {e}"));
-            }
-        }
-        self.commanded = None;
+        let mut safety = Safety { problems: self.halt().await, notes: Vec::new() };
         let stopped = safety.is_safe();
         if let Err(e) = self.source.switch_off().await {
             safety.problems.push(format!("the source may be on: {e}"));
@@ -47,17 +80,25 @@ impl Bench {
         safety
     }
 
+    /// Stops every axis where it is; what did not confirm it, in words.
+    pub async fn halt(&mut self) -> Vec<String> {
+        let mut problems = Vec::new();
+        for (name, controller) in &mut self.controllers {
+            if let Err(e) = controller.stop_all().await {
+                problems.push(format!("{name} did not confirm its stop: {e}"));
+            }
+        }
+        self.commanded = None;
+        problems
+    }
+
     async fn park_if_known(&mut self, safety: &mut Safety) {
         match self.park().await {
             // At clearance with some lateral axis unreferenced: free, but not parked; the next run references it.
             Ok(()) | Err(BenchError::NotReferenced { .. }) => {}
             // Nothing can touch any more: with everything at a stand, a stage that cannot be parked is safe where it is.
             Err(e) => {
-                for (name, controller) in &mut self.controllers {
-                    if let Err(e) = controller.stop_all().await {
-                        safety.problems.push(format!("{name} did not confirm its stop: {e}"));
-                    }
-                }
+                safety.problems.extend(self.halt().await);
                 safety.notes.push(format!("not parked: {e}"));
             }
         }

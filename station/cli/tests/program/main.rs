@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod bad_files;
+mod by_hand;
 mod common;
 mod faults;
 mod served_bench;
