@@ -24,6 +24,7 @@ mod world;
 pub use backdoor::{BackDoor, Truth};
 pub use bond::epoxy::Phase;
 pub use config::{InstrumentWiring, Link, MeterChannel, PortWiring, Role, Wiring, check};
+pub use devices::dress::Dress;
 pub use devices::{DeviceError, KindInfo, device_kinds, standalone};
 pub use faults::{Amount, Fault, FaultError, FaultInfo, FaultKind, TargetKind, faults};
 pub use part::{Defect, Modes, Optics, OpticsPlan, Part, PartPlan, Preset, Spread};

@@ -14,6 +14,7 @@ use units::text::Faults;
 use crate::bond::contact::{ContactModel, ContactState};
 use crate::bond::epoxy::Lit;
 use crate::config::{self, AxisPlan, InstrumentWiring, MeterPlan, Role, Simulation, Wiring};
+use crate::devices::dress::Dress;
 use crate::faults::{Fault, FaultKind, TargetKind};
 use crate::light::source::Source;
 use crate::line::Shared;
@@ -82,6 +83,8 @@ pub(crate) struct Inner {
     pub(crate) source: SourceTruth,
     /// What the stages were told since the unit was loaded, the last of it.
     pub(crate) orders: VecDeque<Ordered>,
+    /// How devices that are yet to be made are dressed.
+    pub(crate) dress: Dress,
     /// How often light was sent through the part.
     pub(crate) looks: Cell<u64>,
     /// Steady light for a device that stands alone, in no world.
@@ -155,6 +158,7 @@ impl World {
             faults: plan.faults.clone(),
             source: SourceTruth { wavelength_um: plan.parts.optics.wavelength_um, ..SourceTruth::default() },
             orders: VecDeque::new(),
+            dress: Dress::default(),
             looks: Cell::new(0),
             steady_w: None,
             laser: Source::new(plan.light.source, stream("laser")),
@@ -167,6 +171,11 @@ impl World {
         };
         inner.untouched(0.0);
         World { inner: Rc::new(RefCell::new(inner)), clock, devices: Rc::default() }
+    }
+
+    /// Dresses the devices of a world in which nothing was asked yet.
+    pub fn dress(&self, dress: Dress) {
+        self.inner.borrow_mut().dress = dress;
     }
 
     pub(crate) fn now_s(&self) -> f64 {

@@ -3,6 +3,7 @@
 
 #[cfg(test)]
 mod dialogues;
+pub(crate) mod dress;
 mod gcs2;
 mod gcs2_commands;
 mod gcs2_parameters;

@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use crate::config::{InstrumentWiring, Link, Wiring};
+use crate::devices::dress::Dressed;
 use crate::devices::{self, DeviceError};
 use crate::line::{LineEnd, LinePlan, Shared, Wire};
 use crate::uart::{LineSettings, Parity};
@@ -86,7 +87,12 @@ impl World {
         if let Some(device) = self.devices.borrow().get(port) {
             return Ok((instrument.clone(), device.clone()));
         }
-        let device: Shared = Rc::new(std::cell::RefCell::new(devices::make(self, instrument)?));
+        let mut made = devices::make(self, instrument)?;
+        let dress = self.inner.borrow().dress.clone();
+        if !dress.is_plain() {
+            made = Box::new(Dressed::new(made, dress, self.now_s()));
+        }
+        let device: Shared = Rc::new(std::cell::RefCell::new(made));
         self.devices.borrow_mut().insert(port.to_string(), device.clone());
         Ok((instrument.clone(), device))
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args as ClapArgs, Subcommand};
 use firstlight::wiring::wiring;
 use serde_json::json;
-use sim::{BackDoor, Link, Patch, PortWiring, ServeOptions, Server, Wiring, World};
+use sim::{BackDoor, Dress, Link, Patch, PortWiring, ServeOptions, Server, Wiring, World};
 use station::sequence::Stop;
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
@@ -144,12 +144,18 @@ fn couple(csv: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Options of a kind of device, those of its dress among them.
+fn options(kind: &sim::KindInfo) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let dress: &[_] = if UNDRESSED.contains(&kind.kind) { &[] } else { DRESS };
+    kind.options.iter().chain(dress).copied()
+}
+
 fn devices(as_json: bool) {
     if as_json {
         let kinds: Vec<_> = sim::device_kinds()
             .iter()
             .map(|k| {
-                let options: BTreeMap<&str, &str> = k.options.iter().copied().collect();
+                let options: BTreeMap<&str, &str> = options(k).collect();
                 json!({ "kind": k.kind, "description": k.description, "options": options })
             })
             .collect();
@@ -158,7 +164,7 @@ fn devices(as_json: bool) {
     }
     for kind in sim::device_kinds() {
         terminal::print(format_args!("{:<18} {}", kind.kind, kind.description));
-        for (name, values) in kind.options {
+        for (name, values) in options(&kind.clone()) {
             terminal::print(format_args!("{:<18}   {name}: {values}", ""));
         }
     }
@@ -205,9 +211,10 @@ fn serve(args: &Serve) -> Result<(), Failure> {
 
 fn world(args: &Serve, seed: u64, clock: Clock) -> Result<(World, Wiring), Failure> {
     if let Some(device) = &args.device {
-        let wiring = alone(args, device)?;
-        let watts = Power::from_dbm(args.power_dbm).watts();
-        return Ok((World::alone(&wiring, watts, seed, clock), wiring));
+        let (wiring, dress) = alone(args, device)?;
+        let world = World::alone(&wiring, Power::from_dbm(args.power_dbm).watts(), seed, clock);
+        world.dress(dress);
+        return Ok((world, wiring));
     }
     let name = args.bench.as_deref().unwrap_or_default();
     let bench = BenchFile::load(name)?;
@@ -220,16 +227,33 @@ fn world(args: &Serve, seed: u64, clock: Clock) -> Result<(World, Wiring), Failu
 }
 
 /// The wiring of a device that stands alone.
-fn alone(args: &Serve, device: &str) -> Result<Wiring, Failure> {
+fn alone(args: &Serve, device: &str) -> Result<(Wiring, Dress), Failure> {
     let mut words = device.split(',');
     let kind = words.next().unwrap_or_default();
     let mut options = BTreeMap::new();
+    let mut last: Option<String> = None;
     for word in words {
-        let (key, value) = word.split_once('=').ok_or_else(|| {
-            Failure::usage(format!("--device: \"{word}\" is no key=value"), "see `firstlight sim devices`")
-        })?;
-        options.insert(key.to_string(), value.to_string());
+        match (word.split_once('='), &last) {
+            (Some((key, value)), _) => {
+                options.insert(key.to_string(), value.to_string());
+                last = Some(key.to_string());
+            }
+            // An identity has commas in it.
+            (None, Some(key)) if key == "identity" => {
+                if let Some(value) = options.get_mut(key) {
+                    value.push(',');
+                    value.push_str(word);
+                }
+            }
+            (None, _) => {
+                return Err(Failure::usage(
+                    format!("--device: \"{word}\" is no key=value"),
+                    "see `firstlight sim devices`",
+                ));
+            }
+        }
     }
+    let dress = dress(kind, &mut options)?;
     let instrument = sim::standalone(kind, &options);
     let instrument = instrument.map_err(|e| Failure::usage(e.to_string(), "see `firstlight sim devices`"))?;
     let link = match (&args.pty, &args.tcp) {
@@ -243,7 +267,31 @@ fn alone(args: &Serve, device: &str) -> Result<Wiring, Failure> {
         }
     };
     let port = PortWiring { name: instrument.port.clone(), link };
-    Ok(Wiring { ports: vec![port], instruments: vec![instrument] })
+    Ok((Wiring { ports: vec![port], instruments: vec![instrument] }, dress))
+}
+
+/// Options of every device that speaks in lines of text.
+const DRESS: &[(&str, &str)] =
+    &[("identity", "the whole answer to *IDN?, commas and all"), ("terminator", "lf (default), crlf, cr")];
+
+/// Kinds that do not: binary, or with lines of their own.
+const UNDRESSED: &[&str] = &["zaber-ascii", "thorlabs-apt", "joinwit-pm", "newport-smc"];
+
+/// Takes the options that dress a device.
+fn dress(kind: &str, options: &mut BTreeMap<String, String>) -> Result<Dress, Failure> {
+    if UNDRESSED.contains(&kind) {
+        return Ok(Dress::default());
+    }
+    let terminator = match options.remove("terminator").as_deref() {
+        None => None,
+        Some("lf") => Some(b"\n".to_vec()),
+        Some("crlf") => Some(b"\r\n".to_vec()),
+        Some("cr") => Some(b"\r".to_vec()),
+        Some(other) => {
+            return Err(Failure::usage(format!("--device: there is no terminator \"{other}\""), "lf, crlf or cr"));
+        }
+    };
+    Ok(Dress { identity: options.remove("identity"), terminator })
 }
 
 /// Does what is typed on stdin until a signal comes; the end of stdin ends nothing.

@@ -103,3 +103,24 @@ fn what_units_really_were_is_written_where_asked_for_and_agrees_with_what_was_me
     }
     user.line("run 400g-fr4 --bench b.toml --serial-number A --truth t").expect(2, "--sim");
 }
+
+#[test]
+fn a_single_device_takes_another_identity_and_line_end() {
+    use std::io::{Read as _, Write as _};
+    let user = User::new();
+    let device = "thorlabs-pm,model=PM100D,identity=THORLABS,PM100D,P9,2.8.0,terminator=crlf";
+    let port = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().to_string();
+    let served = Served::start(&user, &["--device", device, "--tcp", &port, "--power-dbm", "-12"]);
+    let mut client = std::net::TcpStream::connect(&port).unwrap();
+    client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    client.write_all(b"*IDN?\n").unwrap();
+    let mut answer = [0; 25];
+    client.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"THORLABS,PM100D,P9,2.8.0\r");
+    drop(client);
+    assert_eq!(served.terminate(), Some(0));
+    let listed = user.line("sim devices --json").json();
+    assert!(listed.as_array().unwrap().iter().all(|k| k["options"]["model"].is_string()), "{listed:#}");
+    user.run(&["sim", "--device", "thorlabs-pm,terminator=x", "--tcp", &port]).expect(2, "terminator");
+    user.run(&["sim", "--device", "thorlabs-pm,nonsense", "--tcp", &port]).expect(2, "key=value");
+}
