@@ -27,7 +27,12 @@ impl Head {
         let usual = DetectorModel::ingaas();
         let responsivity = usual.responsivity_a_w;
         let range = |full_w: &f64| Range { full_w: *full_w, feedback_ohm: (2.0 / (responsivity * full_w)).min(1e9) };
+        // An instrument that stands alone in steady light is one to try a client on: it reads what the light is.
+        let (first_off_share, gain_step_db) =
+            if world.is_steady() { ((0.0, 0.0), (0.0, 0.0)) } else { (usual.first_off_share, usual.gain_step_db) };
         let model = DetectorModel {
+            first_off_share,
+            gain_step_db,
             ranges: ranges_w.iter().map(range).collect(),
             adc_bits: plan.adc_bits,
             // The plan's floor is that of a reading of 1 ms, which has a bandwidth of 500 Hz.

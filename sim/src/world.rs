@@ -211,6 +211,11 @@ impl World {
         }
     }
 
+    /// Whether the light is steady: no part, no laser.
+    pub(crate) fn is_steady(&self) -> bool {
+        self.inner.borrow().steady_w.is_some()
+    }
+
     /// A stream of the world's seed.
     pub(crate) fn stream(&self, name: &str) -> Stream {
         Stream::new(self.inner.borrow().seed, name)
