@@ -20,3 +20,4 @@ pub mod scpi;
 pub mod source;
 pub mod thorlabs_pm;
 pub mod transport;
+pub mod zaber_ascii;

@@ -84,6 +84,20 @@ pub enum MotionError {
         /// The vendor's words.
         meaning: String,
     },
+    /// The same, where the vendor's codes are words.
+    #[error("{instrument}: axis {axis}: \"{command}\" refused with {word} ({meaning})")]
+    RefusedByWord {
+        /// Bench name of the instrument.
+        instrument: String,
+        /// Axis or axes concerned.
+        axis: String,
+        /// The command as sent.
+        command: String,
+        /// The vendor's word.
+        word: String,
+        /// What it means.
+        meaning: String,
+    },
     /// The controller has no such channel.
     #[error("{instrument}: axis {axis}: no channel \"{channel}\" (the controller has {available})")]
     NoChannel {

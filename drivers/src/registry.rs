@@ -7,7 +7,7 @@ use crate::motion::MotionController;
 use crate::source::LightSource;
 
 /// Driver words for motion controllers.
-pub const MOTION: &[&str] = &["pi-gcs2"];
+pub const MOTION: &[&str] = &["pi-gcs2", "zaber-ascii"];
 /// Driver words for power meters.
 pub const METERS: &[&str] = &["thorlabs-pm"];
 /// Driver words for light sources.
@@ -17,6 +17,7 @@ pub const SOURCES: &[&str] = &["keysight-laser"];
 pub fn motion(driver: &str, line: Line, expected: Expected) -> Option<Box<dyn MotionController>> {
     match driver {
         "pi-gcs2" => Some(Box::new(crate::pi_gcs2::Gcs2::new(line, expected))),
+        "zaber-ascii" => Some(Box::new(crate::zaber_ascii::ZaberAscii::new(line, expected))),
         _ => None,
     }
 }

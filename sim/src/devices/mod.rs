@@ -11,6 +11,7 @@ mod keysight_laser;
 mod lines;
 mod scpi;
 mod thorlabs_pm;
+mod zaber;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -94,6 +95,15 @@ pub fn device_kinds() -> &'static [KindInfo] {
             ],
         },
         KindInfo {
+            kind: "zaber-ascii",
+            description: "Zaber motion controllers or stages in a chain, ASCII protocol, firmware 7",
+            options: &[
+                ("model", "X-MCC4 (default), X-MCB2, X-LHM"),
+                ("devices", "number of devices in the chain, 1 to 6 (default 1)"),
+                ("axes", "number of stages on each device, 1 to 4 as the model has (default 1); 6 in all"),
+            ],
+        },
+        KindInfo {
             kind: "keysight-laser",
             description: "Keysight laser source, SCPI",
             options: &[(
@@ -135,6 +145,7 @@ pub(crate) fn make(world: &World, instrument: &InstrumentWiring) -> Result<Box<d
     let model = instrument.model.as_deref();
     match (instrument.kind.as_str(), &instrument.role) {
         ("pi-gcs2", Role::Motion { axes }) => Ok(Box::new(gcs2::Gcs2::new(world.clone(), model, axes.clone()))),
+        ("zaber-ascii", Role::Motion { axes }) => Ok(Box::new(zaber::Zaber::new(world.clone(), model, axes))),
         ("thorlabs-pm", Role::Meter { channels }) => {
             // One channel, whatever its number.
             let number = channels.first().map_or(1, |c| c.number);
@@ -144,6 +155,9 @@ pub(crate) fn make(world: &World, instrument: &InstrumentWiring) -> Result<Box<d
         (kind, _) => Err(DeviceError::Kind(kind.to_string())),
     }
 }
+
+/// Axes of the world of a single device.
+const AXES: [&str; 6] = ["x", "y", "z", "a4", "a5", "a6"];
 
 /// Checks the options of a single device and gives its wiring on a port named `device`.
 ///
@@ -174,15 +188,25 @@ pub fn standalone(kind: &str, options: &BTreeMap<String, String>) -> Result<Inst
             let count = options.get("axes").map_or("4", String::as_str);
             let number =
                 count.parse::<usize>().ok().filter(|n| (1..=6).contains(n)).ok_or_else(|| refused("axes", count))?;
-            let names = ["x", "y", "z", "a4", "a5", "a6"];
             Role::Motion {
-                axes: names
+                axes: AXES
                     .iter()
                     .take(number)
                     .zip(1..)
                     .map(|(n, i): (&&str, u32)| (n.to_string(), i.to_string()))
                     .collect(),
             }
+        }
+        "zaber-ascii" => {
+            let number = |option: &str, most: usize| {
+                let text = options.get(option).map_or("1", String::as_str);
+                let number = text.parse::<usize>().ok().filter(|n| (1..=most).contains(n));
+                number.ok_or_else(|| refused(option, text))
+            };
+            let axes = number("axes", zaber::axes_of(model.as_deref()))?;
+            let devices = number("devices", AXES.len() / axes)?;
+            let channels = (1..=devices).flat_map(|d| (1..=axes).map(move |a| format!("{d}.{a}")));
+            Role::Motion { axes: AXES.iter().map(|n| (*n).to_string()).zip(channels).collect() }
         }
         "thorlabs-pm" => {
             let role = options.get("role").map_or("signal", String::as_str);
