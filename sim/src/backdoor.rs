@@ -84,6 +84,7 @@ impl BackDoor {
     pub fn truth(&self) -> Truth {
         let now = self.world.now_s();
         let mut inner = self.world.inner.borrow_mut();
+        crate::dither::advance(&mut inner, now);
         let (fibre_um, pressed) = inner.fibre_um(now);
         inner.overtravel_um = inner.overtravel_um.max(pressed);
         let wavelength = inner.source.wavelength_um;

@@ -8,6 +8,7 @@ use units::clock::Clock;
 use units::text::Faults;
 
 use crate::config::{self, InstrumentWiring, MeterPlan, Role, Simulation, Wiring};
+use crate::dither::{self, Dither};
 use crate::faults::{Fault, FaultKind, TargetKind};
 use crate::line::Shared;
 use crate::mechanics::{AxisState, Mishap, Side};
@@ -76,6 +77,8 @@ pub(crate) struct Inner {
     pub(crate) orders: VecDeque<Ordered>,
     /// Steady light for a device that stands alone, in no world.
     pub(crate) steady_w: Option<f64>,
+    /// Piezos that circle on the light, by instrument.
+    pub(crate) dithers: BTreeMap<String, Dither>,
     drift: Stream,
 }
 
@@ -122,6 +125,7 @@ impl World {
             overtravel_um: 0.0,
             orders: VecDeque::new(),
             steady_w: None,
+            dithers: BTreeMap::new(),
             drift: Stream::new(seed, "laser"),
             plan,
             wiring,
@@ -152,6 +156,7 @@ impl World {
     /// Mean power of a view over a window, W, without noise.
     fn light(&self, view: &View, begin_s: f64, end_s: f64) -> f64 {
         let mut inner = self.inner.borrow_mut();
+        dither::advance(&mut inner, end_s);
         if let Some(steady) = inner.steady_w {
             return steady;
         }
@@ -170,7 +175,12 @@ impl World {
     pub(crate) fn view(&self, meter: &str, channel: u32) -> View {
         let inner = self.inner.borrow();
         let wired = inner.wiring.instruments.iter().find(|i| i.name == meter);
-        let Some(Role::Meter { channels }) = wired.map(|i| &i.role) else { return View::Dark };
+        let channels = match wired.map(|i| &i.role) {
+            Some(Role::Meter { channels }) => channels,
+            // A controller with a detector of its own sees the first lane.
+            Some(Role::Motion { .. }) => return View::Lane(0),
+            _ => return View::Dark,
+        };
         match channels.iter().find(|c| c.number == channel) {
             Some(c) if c.role == "tap" => View::Tap,
             Some(c) if c.role == "signal" => View::Lane(usize::try_from(c.lane).unwrap_or(1).saturating_sub(1)),
@@ -252,7 +262,8 @@ impl Inner {
         let mut at = [0.0; 3];
         for (name, axis) in &self.axes {
             let Some(plan) = self.plan.axes.get(name) else { continue };
-            let travel = axis.load(now_s) + self.late_ring(name, axis, now_s) - plan.zero_um;
+            let dithered = dither::displacement(&self.dithers, name, now_s);
+            let travel = axis.load(now_s) + dithered + self.late_ring(name, axis, now_s) - plan.zero_um;
             for (a, d) in at.iter_mut().zip(plan.direction) {
                 *a += d * travel;
             }
@@ -288,6 +299,11 @@ impl Inner {
     pub(crate) fn launched_w(&self, now_s: f64) -> f64 {
         let light = &self.plan.light;
         self.laser_w(now_s) * 10f64.powf(-light.feed_loss_db / 10.0) * (1.0 - light.tap_split)
+    }
+
+    /// Power that a view has at a time, W: the steady light of a device that stands alone, or the world's.
+    pub(crate) fn light_now(&mut self, view: &View, now_s: f64) -> f64 {
+        self.steady_w.unwrap_or_else(|| self.power(view, now_s))
     }
 
     /// Power on a channel at a time, W.

@@ -130,6 +130,11 @@ impl AxisState {
 
     /// Starts a move; takes over from one under way at its present position.
     pub fn start(&mut self, now_s: f64, to_um: f64, velocity_um_s: f64) {
+        self.start_with(now_s, to_um, velocity_um_s, self.model.acceleration_um_s2);
+    }
+
+    /// The same with an acceleration of the controller's choice, um/s^2, up to the axis's own.
+    pub fn start_with(&mut self, now_s: f64, to_um: f64, velocity_um_s: f64, acceleration_um_s2: f64) {
         self.settle_load(now_s);
         let from = self.profile.position(now_s);
         // What is not a number is no place to go to.
@@ -143,7 +148,8 @@ impl AxisState {
         self.pretends = self.mishap.reach < 1.0;
         let to = self.mishap.bounded(from, reached);
         let velocity = velocity_um_s.max(1e-3).min(self.model.velocity_max_um_s);
-        self.profile = Profile { start_s: now_s, from, to, velocity, acceleration: self.model.acceleration_um_s2 };
+        let acceleration = acceleration_um_s2.max(1e-3).min(self.model.acceleration_um_s2);
+        self.profile = Profile { start_s: now_s, from, to, velocity, acceleration };
         self.slip.left = self.mishap.lost_um;
         self.moves += 1;
         self.motion_changed(now_s);
@@ -192,6 +198,11 @@ impl AxisState {
     /// Whether the profile is under way.
     pub fn moving(&self, now_s: f64) -> bool {
         self.profile.moving(now_s)
+    }
+
+    /// Velocity of the profile, um/s.
+    pub fn velocity(&self, now_s: f64) -> f64 {
+        self.profile.velocity(now_s)
     }
 
     /// Seconds since the profile ended; infinite for an axis that never moved.
