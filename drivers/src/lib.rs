@@ -17,5 +17,7 @@ pub mod pi_gcs2;
 pub mod registry;
 pub mod scpi;
 pub mod source;
+pub mod thorlabs_apt;
 pub mod thorlabs_pm;
+pub mod tracker;
 pub mod transport;

@@ -20,7 +20,6 @@ pub(super) const RACK: u8 = 0x11;
 /// The first bay of a rack; others follow.
 pub(super) const BAY: u8 = 0x21;
 
-pub(super) const REQ_INFO: u16 = 0x0005;
 pub(super) const GET_INFO: u16 = 0x0006;
 pub(super) const STOP_UPDATES: u16 = 0x0012;
 pub(super) const REQ_BAY_USED: u16 = 0x0060;
@@ -43,9 +42,18 @@ pub(super) const SET_OUTPUT_POSITION: u16 = 0x0646;
 pub(super) const REQ_MAX_TRAVEL: u16 = 0x0650;
 pub(super) const SET_ZERO: u16 = 0x0658;
 pub(super) const REQ_PIEZO_STATUS: u16 = 0x0660;
+pub(super) const SET_NT_MODE: u16 = 0x0603;
+pub(super) const REQ_NT_MODE: u16 = 0x0604;
+pub(super) const SET_NT_THRESHOLD: u16 = 0x0606;
+pub(super) const SET_NT_HOME: u16 = 0x0609;
+pub(super) const MOVE_NT_HOME: u16 = 0x0612;
+pub(super) const REQ_NT_CENTRE: u16 = 0x0613;
+pub(super) const SET_NT_CIRCLE: u16 = 0x0618;
+pub(super) const SET_NT_PHASE: u16 = 0x0626;
+pub(super) const SET_NT_RANGE: u16 = 0x0630;
+pub(super) const SET_NT_GAIN: u16 = 0x0633;
+pub(super) const REQ_NT_READING: u16 = 0x0639;
 
-/// Motor channel status: forward and reverse hardware limit, then soft limits.
-pub(super) const LIMITS: u32 = 0xF;
 /// Moving, jogging (either way), homing, and "active" of newer firmware (pylablib).
 pub(super) const MOVING: u32 = 0x2000_02F0;
 pub(super) const HOMING: u32 = 0x200;
@@ -183,6 +191,11 @@ impl Fields<'_> {
     /// Bytes of data.
     pub(super) fn size(self) -> usize {
         self.0.len() - HEADER
+    }
+
+    /// The data.
+    pub(super) fn data(&self) -> &[u8] {
+        &self.0[HEADER..]
     }
 
     fn array<const N: usize>(self, at: usize) -> Option<[u8; N]> {

@@ -52,8 +52,9 @@ pub(super) fn standalone(options: &BTreeMap<String, String>) -> Result<Vec<(Stri
 
 /// Time a message takes to be understood, seconds.
 const COMMAND_S: f64 = 0.001;
-/// Period of the status messages that are sent unasked, s (sheet: 100 ms).
-const UPDATE_S: f64 = 0.1;
+/// Period of the status messages that are sent unasked, s: 1024 servo periods of 102.4 us. The sheet says 100 ms, but at
+/// that or less thorlabs-apt-device, which reads until nothing comes for 100 ms, would never get to its acknowledgements.
+const UPDATE_S: f64 = 1024.0 * 102.4e-6;
 /// Status messages without an acknowledgement after which the device gives up sending (sheet: about 50).
 const UNHEARD_MAX: u32 = 50;
 /// Code of a refusal; the sheet has no list of them.

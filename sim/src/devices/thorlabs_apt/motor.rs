@@ -203,7 +203,7 @@ impl Motor {
         let mut bits = if self.enabled { CONNECTED | ENABLED } else { CONNECTED };
         if self.is_homing() {
             bits |= HOMING;
-        } else if moving {
+        } else if moving || matches!(self.task, Task::Overshoot(_)) {
             let rising = speed >= 0.0;
             let second = u32::from(rising == self.model.forward_falls());
             bits |= (if self.task == Task::Jog { JOGGING } else { MOVING }) << second;
