@@ -24,6 +24,8 @@
 mod codec;
 mod connect;
 mod driver;
+#[cfg(test)]
+mod fake;
 mod nanotrak;
 mod stages;
 #[cfg(test)]
