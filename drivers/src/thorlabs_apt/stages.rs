@@ -62,7 +62,7 @@ const STAGES: &[Stage] = &[
     stage("Z606", 24_600.0, 6.0),
     stage("Z612", 24_600.0, 12.0),
     stage("Z625", 24_600.0, 25.0),
-    Stage { name: "PRM1-Z8", counts: 1_919.641_857_862_339_1, travel: None },
+    Stage { name: "PRM1-Z8", counts: 1_919.641_857_862_339, travel: None },
     stage("DDSM50", 2_000.0, 50.0),
     stage("DDSM100", 2_000.0, 100.0),
     stage("DDS220", 20_000.0, 220.0),
