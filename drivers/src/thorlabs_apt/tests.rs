@@ -142,8 +142,8 @@ fn a_move_goes_out_as_seen_from_pylablib_and_rest_before_it_begins_is_no_arrival
         assert!(device.borrow().count(0x0490) < 60, "{}", device.borrow().count(0x0490));
         assert_eq!(driver.positions(&[CHANNEL]).await.unwrap(), [1_250.0]);
         driver.start_move_by(&[(CHANNEL, -250.0)]).await.unwrap();
-        assert_eq!(device.borrow().target, 34_304);
         driver.wait_on_target(&[CHANNEL], LIMIT).await.unwrap();
+        assert_eq!(device.borrow().target, 34_304);
         assert_eq!(device.borrow().count(0x0005), 0, "the line never had to be brought back");
     });
 }
