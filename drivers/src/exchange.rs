@@ -92,6 +92,10 @@ pub struct Line {
     instrument: String,
     port: String,
     protocol: Protocol,
+    /// Of a binary protocol: which whole messages are sent unasked. `None` for lines of text.
+    asides: Option<fn(&[u8]) -> bool>,
+    /// Of a binary protocol: the rest of a message that was cut off in the middle of writing.
+    unsent: Vec<u8>,
     /// The identity learnt by [`Line::identify`]; empty before.
     known: Vec<u8>,
     /// Bytes read since the last write.
@@ -122,6 +126,8 @@ impl Line {
             instrument: instrument.to_string(),
             port: port.to_string(),
             protocol: crate::scpi::PROTOCOL,
+            asides: None,
+            unsent: Vec::new(),
             known: Vec::new(),
             buffer: Vec::new(),
             command: Vec::new(),
@@ -139,6 +145,14 @@ impl Line {
     /// Sets the protocol; SCPI before that.
     pub fn speak(&mut self, protocol: Protocol) {
         self.protocol = protocol;
+    }
+
+    /// Sets a binary protocol. Its answers are handed over whole, whatever byte they end with; messages that `aside`
+    /// knows as sent unasked are discarded wherever they come. Since nothing ends such a message early, one that was cut
+    /// off in the middle of writing is completed before the next.
+    pub fn speak_binary(&mut self, protocol: Protocol, aside: fn(&[u8]) -> bool) {
+        self.protocol = protocol;
+        self.asides = Some(aside);
     }
 
     /// Bench name of the instrument.
@@ -268,10 +282,9 @@ impl Line {
         let now = self.clock.now();
         self.tap.note(now, Kind::Received, &self.buffer);
         self.last_reply = Some(now);
+        let whole = end + self.asides_within(&self.buffer[end..]) == self.buffer.len();
         // With bytes behind it nobody can tell which of the two answers is this one's.
-        if end == self.buffer.len()
-            && let Some(value) = parse(without_line_end(&self.buffer))
-        {
+        if whole && let Some(value) = parse(self.text(&self.buffer[..end])) {
             self.cleaned();
             return Ok(value);
         }
@@ -283,6 +296,11 @@ impl Line {
         self.write(request, Kind::Sent).await?;
         loop {
             self.read_some().await?;
+            let passed = self.asides_within(&self.buffer);
+            if passed > 0 {
+                self.tap.note(self.clock.now(), Kind::Discarded, &self.buffer[..passed]);
+                self.buffer.drain(..passed);
+            }
             if let Some(end) = (self.protocol.framing)(&self.buffer) {
                 return Ok(end);
             }
@@ -337,8 +355,28 @@ impl Line {
         })
     }
 
+    /// Length of the whole messages at the start of these bytes that were sent unasked.
+    fn asides_within(&self, bytes: &[u8]) -> usize {
+        let Some(aside) = self.asides else { return 0 };
+        let mut passed = 0;
+        while let Some(end) = (self.protocol.framing)(&bytes[passed..])
+            && aside(&bytes[passed..passed + end])
+        {
+            passed += end;
+        }
+        passed
+    }
+
+    /// An answer as drivers get it.
+    fn text<'a>(&self, answer: &'a [u8]) -> &'a [u8] {
+        if self.asides.is_some() { answer } else { without_line_end(answer) }
+    }
+
     async fn spoil(&mut self) -> Result<(), LineError> {
-        if self.half_written {
+        if self.half_written && self.asides.is_some() {
+            let rest = self.unsent.clone();
+            self.write(&rest, Kind::Sent).await?;
+        } else if self.half_written {
             self.write(self.protocol.spoil, Kind::Sent).await?;
         }
         Ok(())
@@ -362,6 +400,9 @@ impl Line {
                 Err(e) => return Err(self.lose(e.to_string())),
             }
             self.half_written = written < bytes.len();
+            if self.half_written && self.asides.is_some() {
+                self.unsent = bytes[written..].to_vec();
+            }
         }
         Ok(())
     }
@@ -380,8 +421,16 @@ impl Line {
 
     /// Takes what waits on the line without waiting for more.
     async fn take_strays(&mut self) -> Result<(), LineError> {
-        let mut taken = 0;
-        while taken < STRAY_MAX {
+        let mut strays = Vec::new();
+        let taken = self.take_waiting(&mut strays).await;
+        if self.asides_within(&strays) < strays.len() {
+            self.unclean = true;
+        }
+        taken
+    }
+
+    async fn take_waiting(&mut self, strays: &mut Vec<u8>) -> Result<(), LineError> {
+        while strays.len() < STRAY_MAX {
             let mut chunk = [0; CHUNK];
             let stream = &mut self.stream;
             // Out of tokio's budget a poll would say "nothing there" although something is.
@@ -397,9 +446,8 @@ impl Line {
                 None => return Ok(()),
                 Some(Ok(0)) => return Err(self.lose("closed by the other side".to_string())),
                 Some(Ok(n)) => {
-                    self.unclean = true;
                     self.tap.note(self.clock.now(), Kind::Discarded, &chunk[..n]);
-                    taken += n;
+                    strays.extend_from_slice(&chunk[..n]);
                 }
                 Some(Err(e)) => return Err(self.lose(e.to_string())),
             }
@@ -461,7 +509,7 @@ impl Line {
 
     /// Takes a whole answer off the buffer; true when it was an identity.
     fn take_answer(&mut self, end: usize, heard: &mut Vec<u8>) -> bool {
-        let answer = without_line_end(&self.buffer[..end]);
+        let answer = self.text(&self.buffer[..end]);
         let found =
             if self.known.is_empty() { (self.protocol.is_identity)(answer) } else { answer.ends_with(&self.known) };
         let now = self.clock.now();

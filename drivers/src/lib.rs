@@ -18,6 +18,8 @@ pub mod probe;
 pub mod registry;
 pub mod scpi;
 pub mod source;
+pub mod thorlabs_apt;
 pub mod thorlabs_pm;
+pub mod tracker;
 pub mod transport;
 pub mod zaber_ascii;

@@ -5,19 +5,32 @@ use crate::identity::Expected;
 use crate::meter::PowerMeter;
 use crate::motion::MotionController;
 use crate::source::LightSource;
+use crate::tracker::DitherTracker;
 
 /// Driver words for motion controllers.
-pub const MOTION: &[&str] = &["pi-gcs2", "zaber-ascii"];
+pub const MOTION: &[&str] = &["pi-gcs2", "zaber-ascii", "thorlabs-apt"];
 /// Driver words for power meters.
 pub const METERS: &[&str] = &["thorlabs-pm"];
 /// Driver words for light sources.
 pub const SOURCES: &[&str] = &["keysight-laser"];
+
+/// Driver words for controllers that follow the light by themselves.
+pub const TRACKERS: &[&str] = &["thorlabs-apt"];
+
+/// A controller that follows the light, by its driver word; `None` where the word is not in [`TRACKERS`].
+pub fn tracker(driver: &str, line: Line, expected: Expected) -> Option<Box<dyn DitherTracker>> {
+    match driver {
+        "thorlabs-apt" => Some(Box::new(crate::thorlabs_apt::NanoTrak::new(line, expected))),
+        _ => None,
+    }
+}
 
 /// A motion controller by its driver word; `None` where the word is not in [`MOTION`].
 pub fn motion(driver: &str, line: Line, expected: Expected) -> Option<Box<dyn MotionController>> {
     match driver {
         "pi-gcs2" => Some(Box::new(crate::pi_gcs2::Gcs2::new(line, expected))),
         "zaber-ascii" => Some(Box::new(crate::zaber_ascii::ZaberAscii::new(line, expected))),
+        "thorlabs-apt" => Some(Box::new(crate::thorlabs_apt::Apt::new(line, expected))),
         _ => None,
     }
 }
@@ -51,6 +64,8 @@ mod tests {
             assert!(MOTION.iter().all(|w| motion(w, line(), any()).is_some()));
             assert!(METERS.iter().all(|w| meter(w, line(), any()).is_some()));
             assert!(SOURCES.iter().all(|w| source(w, line(), any()).is_some()));
+            assert!(TRACKERS.iter().all(|w| tracker(w, line(), any()).is_some()));
+            assert!(tracker("pi-gcs2", line(), any()).is_none());
             assert!(motion("thorlabs-pm", line(), any()).is_none());
             assert!(meter("pi-gcs2", line(), any()).is_none());
             assert!(source("", line(), any()).is_none());

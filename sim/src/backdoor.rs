@@ -99,6 +99,7 @@ impl BackDoor {
     pub fn truth(&self) -> Truth {
         let now = self.world.now_s();
         let mut inner = self.world.inner.borrow_mut();
+        crate::dither::advance(&mut inner, now);
         inner.touch(now);
         let (pose, contact) = inner.pose(now);
         let model = inner.contact_model();

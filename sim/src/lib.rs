@@ -8,6 +8,7 @@ pub mod bond;
 pub mod config;
 pub mod couple;
 mod devices;
+mod dither;
 mod faults;
 mod head;
 pub mod light;

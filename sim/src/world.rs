@@ -15,6 +15,7 @@ use crate::bond::contact::{ContactModel, ContactState};
 use crate::bond::epoxy::Lit;
 use crate::config::{self, AxisPlan, InstrumentWiring, MeterPlan, Role, Simulation, Wiring};
 use crate::devices::dress::Dress;
+use crate::dither::Dither;
 use crate::faults::{Fault, FaultKind, TargetKind};
 use crate::light::source::Source;
 use crate::line::Shared;
@@ -98,6 +99,8 @@ pub(crate) struct Inner {
     pub(crate) lit: Vec<Lit>,
     pub(crate) released_s: Option<f64>,
     pub(crate) contact: ContactState,
+    /// Piezos that circle on the light, by instrument.
+    pub(crate) dithers: BTreeMap<String, Dither>,
 }
 
 /// The laser as it is.
@@ -167,6 +170,7 @@ impl World {
             lit: Vec::new(),
             released_s: None,
             wiring: wired(wiring, &plan),
+            dithers: BTreeMap::new(),
             plan,
         };
         inner.untouched(0.0);
@@ -203,7 +207,12 @@ impl World {
     pub(crate) fn view(&self, meter: &str, channel: u32) -> View {
         let inner = self.inner.borrow();
         let wired = inner.wiring.instruments.iter().find(|i| i.name == meter);
-        let Some(Role::Meter { channels }) = wired.map(|i| &i.role) else { return View::Dark };
+        let channels = match wired.map(|i| &i.role) {
+            Some(Role::Meter { channels }) => channels,
+            // A controller with a detector of its own sees the first lane.
+            Some(Role::Motion { .. }) => return View::Lane(0),
+            _ => return View::Dark,
+        };
         match channels.iter().find(|c| c.number == channel) {
             Some(c) if c.role == "tap" => View::Tap,
             Some(c) if c.role == "signal" => View::Lane(usize::try_from(c.lane).unwrap_or(1).saturating_sub(1)),

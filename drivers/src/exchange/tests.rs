@@ -426,3 +426,79 @@ proptest! {
         });
     }
 }
+
+/// A binary protocol with messages of four bytes; those that begin with `!` are sent unasked.
+const BINARY: Protocol = Protocol {
+    framing: |bytes| (bytes.len() >= 4).then_some(4),
+    reply_max: 16,
+    identity_request: b"who\n",
+    is_identity: |answer| answer == b"me\r\n",
+    identity_limit: Duration::from_millis(500),
+    quiet: Duration::from_millis(20),
+    spoil: b"",
+};
+
+/// Runs a conversation on a line that speaks it, greeted.
+fn check_binary<F: AsyncFnOnce(&mut Line, Clock)>(rest: Vec<Step>, talk: F) {
+    on_virtual_clock(async |clock| {
+        let mut steps = vec![Hear(b"who\n"), Say(b"me\r\n"), Hear(b"who\n"), Say(b"me\r\n")];
+        steps.extend(rest);
+        let (mut line, device) = scripted(&clock, steps);
+        line.speak_binary(BINARY, |message| message[0] == b'!');
+        assert_eq!(line.identify().await.unwrap(), b"me\r\n");
+        talk(&mut line, clock).await;
+        drop(line);
+        device.await.unwrap();
+    });
+}
+
+async fn ask_binary(line: &mut Line) -> Result<Vec<u8>, LineError> {
+    line.query(&never(b"ask?"), |answer| Some(answer.to_vec())).await
+}
+
+#[test]
+fn a_binary_answer_is_handed_over_whole_whatever_byte_it_ends_with() {
+    check_binary(vec![Hear(b"ask?"), Say(b"\x01\x02\r\n")], async |line, _| {
+        assert_eq!(ask_binary(line).await.unwrap(), b"\x01\x02\r\n");
+    });
+}
+
+#[test]
+fn messages_sent_unasked_are_passed_over_before_behind_and_between_answers() {
+    let steps = vec![
+        Hear(b"ask?"),
+        Say(b"!endres1!end"),
+        Wait(5),
+        Say(b"!end"),
+        Hear(b"ask?"),
+        Say(b"!en"),
+        Wait(2),
+        Say(b"dres2"),
+    ];
+    check_binary(steps, async |line, clock| {
+        assert_eq!(ask_binary(line).await.unwrap(), b"res1");
+        clock.sleep(ms(10)).await;
+        assert_eq!(ask_binary(line).await.unwrap(), b"res2");
+        assert_eq!(line.recoveries(), 1, "only the greeting");
+    });
+}
+
+#[test]
+fn a_part_of_a_message_sent_unasked_brings_the_line_back() {
+    let steps = vec![Wait(5), Say(b"!e"), Hear(b"who\n"), Say(b"me\r\n"), Hear(b"ask?"), Say(b"res1")];
+    check_binary(steps, async |line, clock| {
+        clock.sleep(ms(10)).await;
+        assert!(ask_binary(line).await.is_ok_and(|answer| answer == b"res1"));
+    });
+}
+
+#[test]
+fn a_binary_message_cut_off_in_writing_is_completed_before_the_next() {
+    let long: &'static [u8] = vec![b'x'; 6000].leak();
+    let steps = vec![Wait(3000), Hear(long), Hear(b"who\n"), Say(b"me\r\n"), Hear(b"ask?"), Say(b"res1")];
+    check_binary(steps, async |line, _| {
+        assert!(matches!(line.send(long).await, Err(LineError::NotSent { .. })));
+        line.ready().await.unwrap();
+        assert_eq!(ask_binary(line).await.unwrap(), b"res1");
+    });
+}

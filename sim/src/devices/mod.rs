@@ -10,6 +10,7 @@ mod gcs2_parameters;
 mod keysight_laser;
 mod lines;
 mod scpi;
+mod thorlabs_apt;
 mod thorlabs_pm;
 mod zaber;
 
@@ -104,6 +105,16 @@ pub fn device_kinds() -> &'static [KindInfo] {
             ],
         },
         KindInfo {
+            kind: "thorlabs-apt",
+            description: "Thorlabs motion controller, piezo or NanoTrak, APT binary protocol",
+            options: &[
+                ("model", thorlabs_apt::MODELS),
+                ("stage", "name (MTS50-Z8, DDS220, DRV014 ...) or counts per mm of the stages; each model has its own"),
+                ("axes", "number of bays in use of a rack, 1 to 3 (default 1)"),
+                ("status", "bytes of a stepper's status record, 14 (default) or 20"),
+            ],
+        },
+        KindInfo {
             kind: "keysight-laser",
             description: "Keysight laser source, SCPI",
             options: &[(
@@ -146,6 +157,9 @@ pub(crate) fn make(world: &World, instrument: &InstrumentWiring) -> Result<Box<d
     match (instrument.kind.as_str(), &instrument.role) {
         ("pi-gcs2", Role::Motion { axes }) => Ok(Box::new(gcs2::Gcs2::new(world.clone(), model, axes.clone()))),
         ("zaber-ascii", Role::Motion { axes }) => Ok(Box::new(zaber::Zaber::new(world.clone(), model, axes))),
+        ("thorlabs-apt", Role::Motion { axes }) => {
+            Ok(Box::new(thorlabs_apt::Apt::new(world, &instrument.name, model, axes)?))
+        }
         ("thorlabs-pm", Role::Meter { channels }) => {
             // One channel, whatever its number.
             let number = channels.first().map_or(1, |c| c.number);
@@ -175,7 +189,7 @@ pub fn standalone(kind: &str, options: &BTreeMap<String, String>) -> Result<Inst
         option: option.to_string(),
         value: value.to_string(),
     };
-    let model = options.get("model").cloned();
+    let mut model = options.get("model").cloned();
     if let Some(model) = &model {
         let known = info.options.iter().find(|(name, _)| *name == "model").map_or("", |(_, values)| values);
         let takes = known.split(", ").any(|word| word.trim_end_matches(" (default)") == model);
@@ -207,6 +221,14 @@ pub fn standalone(kind: &str, options: &BTreeMap<String, String>) -> Result<Inst
             let devices = number("devices", AXES.len() / axes)?;
             let channels = (1..=devices).flat_map(|d| (1..=axes).map(move |a| format!("{d}.{a}")));
             Role::Motion { axes: AXES.iter().map(|n| (*n).to_string()).zip(channels).collect() }
+        }
+        "thorlabs-apt" => {
+            let axes = thorlabs_apt::standalone(options).map_err(|(option, value)| refused(option, &value))?;
+            if options.get("status").is_some_and(|s| s == "20") {
+                // The wiring has no other place for it.
+                model = Some(format!("{} 20", model.as_deref().unwrap_or("KST101")));
+            }
+            Role::Motion { axes }
         }
         "thorlabs-pm" => {
             let role = options.get("role").map_or("signal", String::as_str);

@@ -136,7 +136,7 @@ impl AxisState {
         self.start_with(now_s, to_um, velocity_um_s, self.model.acceleration_um_s2);
     }
 
-    /// The same with an acceleration (um/s^2) of its own, the model's at the most.
+    /// The same with an acceleration of the controller's choice, um/s^2, up to the axis's own.
     pub fn start_with(&mut self, now_s: f64, to_um: f64, velocity_um_s: f64, acceleration_um_s2: f64) {
         self.settle_load(now_s);
         let from = self.profile.position(now_s);
@@ -151,7 +151,7 @@ impl AxisState {
         self.pretends = self.mishap.reach < 1.0;
         let to = self.mishap.bounded(from, reached);
         let velocity = velocity_um_s.max(1e-3).min(self.model.velocity_max_um_s);
-        let acceleration = acceleration_um_s2.max(1.0).min(self.model.acceleration_um_s2);
+        let acceleration = acceleration_um_s2.max(1e-3).min(self.model.acceleration_um_s2);
         self.profile = Profile { start_s: now_s, from, to, velocity, acceleration };
         self.slip.left = self.mishap.lost_um;
         self.moves += 1;
@@ -201,6 +201,11 @@ impl AxisState {
     /// Whether the profile is under way.
     pub fn moving(&self, now_s: f64) -> bool {
         self.profile.moving(now_s)
+    }
+
+    /// Velocity of the profile, um/s.
+    pub fn velocity(&self, now_s: f64) -> f64 {
+        self.profile.velocity(now_s)
     }
 
     /// Seconds since the profile ended; infinite for an axis that never moved.

@@ -19,6 +19,7 @@ const WINDOW_LOOKS: u32 = 4;
 impl World {
     /// Mean power of a view over a window, W, without noise.
     fn light(&self, view: &View, begin_s: f64, end_s: f64) -> f64 {
+        crate::dither::advance(&mut self.inner.borrow_mut(), end_s);
         let inner = self.inner.borrow();
         if let Some(steady) = inner.steady_w {
             return steady;
@@ -76,6 +77,11 @@ impl Inner {
     pub(crate) fn launched_w(&self, now_s: f64) -> f64 {
         let light = &self.plan.light;
         self.laser_w(now_s) * 10f64.powf(-light.feed_loss_db / 10.0) * (1.0 - light.tap_split)
+    }
+
+    /// Power that a view has at a time, W: the steady light of a device that stands alone, or the world's.
+    pub(crate) fn light_now(&self, view: &View, now_s: f64) -> f64 {
+        self.steady_w.unwrap_or_else(|| self.power(view, now_s))
     }
 
     /// Power of a view at a time, W.

@@ -3,6 +3,7 @@
 use super::Inner;
 use crate::bond::contact::{ContactModel, ContactState};
 use crate::bond::epoxy::{History, Phase};
+use crate::dither;
 use crate::faults::FaultKind;
 use crate::mechanics::drift::Switch;
 use crate::mechanics::{AxisState, Pose, stage};
@@ -30,8 +31,13 @@ impl Inner {
 
     /// Where the stage holds the fibre, whatever is in the way.
     fn commanded(&self, now_s: f64) -> Pose {
-        let positions: Vec<f64> =
-            self.axes.iter().map(|(name, axis)| axis.load(now_s) + self.late_ring(name, axis, now_s)).collect();
+        let positions: Vec<f64> = self
+            .axes
+            .iter()
+            .map(|(name, axis)| {
+                axis.load(now_s) + dither::displacement(&self.dithers, name, now_s) + self.late_ring(name, axis, now_s)
+            })
+            .collect();
         let mut pose = stage::pose(&self.stage, &positions);
         let drift = self.drift.um(now_s, &self.heater());
         let shake = self.vibration.as_ref().map_or([0.0; 3], |v| v.um(now_s));

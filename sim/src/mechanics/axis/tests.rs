@@ -284,3 +284,15 @@ fn a_move_loses_its_steps_once_though_it_is_stopped_and_what_is_left_may_slip() 
     assert!((axis.encoder(1.0) - 0.8).abs() < 1e-9);
     assert!((axis.load(1.0) - 0.8 * (0.8 - 0.5)).abs() < 1e-9, "{}", axis.load(1.0));
 }
+
+#[test]
+fn a_controller_chooses_an_acceleration_up_to_the_axis_own() {
+    let end = |acceleration: f64| {
+        let mut axis = axis();
+        axis.start_with(0.0, 1000.0, 1e9, acceleration);
+        let moving: Vec<f64> = (0..10_000).map(|ms| f64::from(ms) / 1000.0).filter(|t| axis.moving(*t)).collect();
+        moving.last().copied().unwrap()
+    };
+    assert!(end(1000.0) > 2.0 * end(10_000.0));
+    assert_eq!(end(1e12), end(f64::INFINITY));
+}
