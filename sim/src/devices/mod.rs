@@ -8,6 +8,8 @@ mod gcs2_commands;
 mod gcs2_parameters;
 mod keysight_laser;
 mod lines;
+mod newport_esp;
+mod newport_smc;
 mod scpi;
 mod thorlabs_pm;
 
@@ -85,6 +87,19 @@ pub fn device_kinds() -> &'static [KindInfo] {
             options: &[("model", "C-884 (default), C-863, C-867"), ("axes", "number of axes, 1 to 6 (default 4)")],
         },
         KindInfo {
+            kind: "newport-smc",
+            description: "Newport controllers for one axis each, chained by address",
+            options: &[
+                ("model", "SMC100CC (default), SMC100PP, CONEX-CC"),
+                ("axes", "controllers, 1 to 6 (default 1)"),
+            ],
+        },
+        KindInfo {
+            kind: "newport-esp",
+            description: "Newport motion controller for three axes",
+            options: &[("model", "ESP301 (default), ESP300"), ("axes", "number of axes, 1 to 3 (default 3)")],
+        },
+        KindInfo {
             kind: "thorlabs-pm",
             description: "Thorlabs optical power meter, SCPI",
             options: &[
@@ -134,6 +149,12 @@ pub(crate) fn make(world: &World, instrument: &InstrumentWiring) -> Result<Box<d
     let model = instrument.model.as_deref();
     match (instrument.kind.as_str(), &instrument.role) {
         ("pi-gcs2", Role::Motion { axes }) => Ok(Box::new(gcs2::Gcs2::new(world.clone(), model, axes.clone()))),
+        ("newport-smc", Role::Motion { axes }) => {
+            Ok(Box::new(newport_smc::NewportSmc::new(world.clone(), model, axes.clone())))
+        }
+        ("newport-esp", Role::Motion { axes }) => {
+            Ok(Box::new(newport_esp::NewportEsp::new(world.clone(), model, axes.clone())))
+        }
         ("thorlabs-pm", Role::Meter { channels }) => {
             // One channel, whatever its number.
             let number = channels.first().map_or(1, |c| c.number);
@@ -169,10 +190,15 @@ pub fn standalone(kind: &str, options: &BTreeMap<String, String>) -> Result<Inst
         }
     }
     let role = match kind {
-        "pi-gcs2" => {
-            let count = options.get("axes").map_or("4", String::as_str);
+        "pi-gcs2" | "newport-smc" | "newport-esp" => {
+            let (usual, most) = match kind {
+                "newport-smc" => ("1", 6),
+                "newport-esp" => ("3", 3),
+                _ => ("4", 6),
+            };
+            let count = options.get("axes").map_or(usual, String::as_str);
             let number =
-                count.parse::<usize>().ok().filter(|n| (1..=6).contains(n)).ok_or_else(|| refused("axes", count))?;
+                count.parse::<usize>().ok().filter(|n| (1..=most).contains(n)).ok_or_else(|| refused("axes", count))?;
             let names = ["x", "y", "z", "a4", "a5", "a6"];
             Role::Motion {
                 axes: names
