@@ -7,15 +7,17 @@ use crate::motion::MotionController;
 use crate::source::LightSource;
 
 /// Driver words for motion controllers.
-pub const MOTION: &[&str] = &["pi-gcs2"];
+pub const MOTION: &[&str] = &["pi-gcs2", "newport-esp", "newport-smc"];
 /// Driver words for power meters.
-pub const METERS: &[&str] = &["thorlabs-pm"];
+pub const METERS: &[&str] = &["thorlabs-pm", "newport-1830"];
 /// Driver words for light sources.
 pub const SOURCES: &[&str] = &["keysight-laser"];
 
 /// A motion controller by its driver word; `None` where the word is not in [`MOTION`].
 pub fn motion(driver: &str, line: Line, expected: Expected) -> Option<Box<dyn MotionController>> {
     match driver {
+        "newport-esp" => Some(Box::new(crate::newport_esp::NewportEsp::new(line, expected))),
+        "newport-smc" => Some(Box::new(crate::newport_smc::NewportSmc::new(line, expected))),
         "pi-gcs2" => Some(Box::new(crate::pi_gcs2::Gcs2::new(line, expected))),
         _ => None,
     }
@@ -24,6 +26,7 @@ pub fn motion(driver: &str, line: Line, expected: Expected) -> Option<Box<dyn Mo
 /// A power meter by its driver word; `None` where the word is not in [`METERS`].
 pub fn meter(driver: &str, line: Line, expected: Expected) -> Option<Box<dyn PowerMeter>> {
     match driver {
+        "newport-1830" => Some(Box::new(crate::newport_1830::Newport1830::new(line, expected))),
         "thorlabs-pm" => Some(Box::new(crate::thorlabs_pm::ThorlabsPm::new(line, expected))),
         _ => None,
     }
