@@ -8,6 +8,8 @@ mod gcs2_commands;
 mod gcs2_parameters;
 mod keysight_laser;
 mod lines;
+mod newport_1830;
+mod newport_1936;
 mod newport_esp;
 mod newport_smc;
 mod scpi;
@@ -87,6 +89,19 @@ pub fn device_kinds() -> &'static [KindInfo] {
             options: &[("model", "C-884 (default), C-863, C-867"), ("axes", "number of axes, 1 to 6 (default 4)")],
         },
         KindInfo {
+            kind: "newport-1830",
+            description: "Newport optical power meter, commands of one letter",
+            options: &[("model", "1830-C (default), 1830-R"), ("role", "signal (default) or tap, in a world")],
+        },
+        KindInfo {
+            kind: "newport-1936",
+            description: "Newport optical power meter of two channels, PM: commands",
+            options: &[
+                ("model", "2936-R (default), 1936-R"),
+                ("role", "signal (default) or tap, in a world, of the first channel; the second sees the tap"),
+            ],
+        },
+        KindInfo {
             kind: "newport-smc",
             description: "Newport controllers for one axis each, chained by address",
             options: &[
@@ -149,6 +164,13 @@ pub(crate) fn make(world: &World, instrument: &InstrumentWiring) -> Result<Box<d
     let model = instrument.model.as_deref();
     match (instrument.kind.as_str(), &instrument.role) {
         ("pi-gcs2", Role::Motion { axes }) => Ok(Box::new(gcs2::Gcs2::new(world.clone(), model, axes.clone()))),
+        ("newport-1830", Role::Meter { channels }) => {
+            let number = channels.first().map_or(1, |c| c.number);
+            Ok(Box::new(newport_1830::Newport1830::new(world, &instrument.name, number, model)))
+        }
+        ("newport-1936", Role::Meter { .. }) => {
+            Ok(Box::new(newport_1936::Newport1936::new(world, &instrument.name, model)))
+        }
         ("newport-smc", Role::Motion { axes }) => {
             Ok(Box::new(newport_smc::NewportSmc::new(world.clone(), model, axes.clone())))
         }
@@ -209,12 +231,16 @@ pub fn standalone(kind: &str, options: &BTreeMap<String, String>) -> Result<Inst
                     .collect(),
             }
         }
-        "thorlabs-pm" => {
+        "thorlabs-pm" | "newport-1830" | "newport-1936" => {
             let role = options.get("role").map_or("signal", String::as_str);
             if !matches!(role, "signal" | "tap") {
                 return Err(refused("role", role));
             }
-            Role::Meter { channels: vec![MeterChannel { number: 1, role: role.to_string(), lane: 1 }] }
+            let mut channels = vec![MeterChannel { number: 1, role: role.to_string(), lane: 1 }];
+            if kind == "newport-1936" && model.as_deref() != Some("1936-R") {
+                channels.push(MeterChannel { number: 2, role: "tap".into(), lane: 1 });
+            }
+            Role::Meter { channels }
         }
         _ => Role::Source,
     };

@@ -164,17 +164,96 @@ fn stop_ends_a_move_and_abort_also_takes_the_power() {
         let at: f64 = d.say("1TP?\r").trim().parse().unwrap();
         assert!((0.2..4.0).contains(&at), "{at}");
         // What waits for a stop is forgotten at an abort.
-        d.check(&[("1PA5;1WS1000;1MO?\r", "")].map(|(sent, _)| (sent, "1\r\n")));
+        d.check(&[("1PA5;1WS1000;1MO?\r", "1\r\n")]);
         d.device.receive(d.now_s, b"1PA0;1WS;2MO?\r");
         d.check(&[("AB;1MO?;2MO?\r", "0\r\n0\r\n"), ("TE?\r", "0\r\n")]);
     });
 }
 
 #[test]
+fn instrumental_reads_power_status_and_settings_of_the_1830() {
+    with("newport-1830", &[], |d| {
+        // Instrumental-lib 0.8, Newport_1830_C: no identity, plain integers, a reading in the unit that is set.
+        d.now_s += 2.0;
+        d.check(&[("Z?\n", "0\n"), ("W1550\n", ""), ("W?\n", "1550\n"), ("U?\n", "1\n"), ("R?\n", "4\n")]);
+        d.check(&[("Q?\n", "144\n"), ("*IDN?\n", ""), ("Q?\n", "146\n"), ("C\n", ""), ("q?\n", "144\n")]);
+        let watts: f64 = d.say("D?\n").trim().parse().unwrap();
+        assert!((watts / super::LIGHT_W - 1.0).abs() < 0.02, "{watts}");
+        let dbm: f64 = d.say("U3\nD?\n").trim().parse().unwrap();
+        assert!((dbm + 10.0).abs() < 0.1, "{dbm}");
+        d.check(&[("U1\nW300\nW?\n", "1550\n"), ("Q?\n", "145\n"), ("X9\nQ?\n", "147\n"), ("C\n", "")]);
+        // Too small a range by hand: over range once there is a reading.
+        d.check(&[("R2\nR?\n", "2\n"), ("Q?\n", "48\n")]);
+        d.now_s += 0.5;
+        d.check(&[("Q?\n", "156\n"), ("R0\n", "")]);
+        d.now_s += 2.0;
+        d.check(&[("R?\n", "4\n"), ("Z1\nZ?\n", "1\n")]);
+        let rest: f64 = d.say("D?\n").trim().parse().unwrap();
+        assert!(rest.abs() < 1e-6, "{rest}");
+        d.check(&[("E1\n", ""), ("F?\n", "F?\n2\n"), ("F1;G0\nF?\n", "F1;G0\nF?\n2\n")]);
+    });
+    with("newport-1830", &[("model", "1830-R")], |d| {
+        d.check(&[("L0;A0;U1;F3;R0;G1\nF?\n", "3\n"), ("*RST\nF?\n", "2\n")]);
+    });
+}
+
+#[test]
+fn public_drivers_of_the_2936_switch_the_echo_off_and_read_both_channels() {
+    with("newport-1936", &[], |d| {
+        d.now_s += 2.0;
+        // MATLAB and Python scripts seen: `ECHO?` comes back before its answer, `ECHO 0` comes back once more.
+        d.check(&[("ECHO?\r", "ECHO?\r\n1\r\n>"), ("ECHO 0\r\n", "ECHO 0\r\n"), ("ECHO?\r\n", "0\r\n")]);
+        d.check(&[
+            ("*IDN?\r", "NEWPORT 2936-R v1.2.3 08/04/15 SN24777\r\n"),
+            ("PM:Lambda 504\rERRSTR?\r", "201,Value Out Of Range\r\n"),
+            ("PM:L 1310\rPM:Lambda?\r", "1310\r\n"),
+            ("PM:CHAN 2;PM:L?;PM:CHAN?\r", "1550,2\r\n"),
+            ("PM:CHAN 3;PM:CHAN 1\rERR?\rERR?\r", "201\r\n0\r\n"),
+            ("NO:SUCH\rERRORS?\r", "116\r\n"),
+            ("PM:ATT?;PM:UNIT?;ERR?\r", "0,2,0\r\n"),
+        ]);
+        let told = d.say("PM:PWS?\r");
+        let fields: Vec<&str> = told.split_whitespace().collect();
+        assert_eq!((fields.len(), fields[1], fields[3]), (4, "158", "158"), "{told}");
+        assert!(fields[0].ends_with("E-004") || fields[0].ends_with("E-005"), "{told}");
+        let watts: f64 = d.say("PM:P?\r").trim().parse().unwrap();
+        assert!((watts / super::LIGHT_W - 1.0).abs() < 0.02, "{watts}");
+        // By hand too small a range: over range, and saturated with it.
+        d.check(&[("PM:RAN 3;PM:RAN?;PM:AUTO?\r", "3,0\r\n"), ("PM:MAX:P?\r", "2.200000E-006\r\n")]);
+        d.now_s += 1.0;
+        assert_eq!(d.say("PM:PWS?\r").split_whitespace().nth(1), Some("13B"));
+        d.check(&[("PM:AUTO 1\r", "")]);
+    });
+}
+
+#[test]
+fn the_data_store_fills_by_its_interval_and_stops_when_full() {
+    with("newport-1936", &[("model", "1936-R")], |d| {
+        d.check(&[("ECHO 0\r", "ECHO 0\r\n"), ("PM:AUTO 0;PM:RAN 5\r", "")]);
+        d.now_s += 1.0;
+        d.check(&[("PM:DS:CL;PM:DS:SIZE 50;PM:DS:INT 10;PM:DS:BUF 0;PM:DS:EN 1\r", "")]);
+        d.now_s += 0.0205;
+        d.check(&[("PM:DS:C?\r", "20\r\n")]);
+        d.now_s += 1.0;
+        d.check(&[("PM:DS:C?\r", "50\r\n"), ("PM:DS:EN 0;PM:DS:EN?\r", "0\r\n")]);
+        for (which, count) in [("7", 1), ("1-10", 10), ("-5", 5), ("+5", 5)] {
+            let told = d.say(&format!("PM:DS:GET? {which}\r"));
+            let (_, values) = told.split_once("End of Header\r\n").unwrap();
+            let values = values.strip_suffix("End of Data\r\n").unwrap();
+            assert_eq!(values.lines().filter(|l| l.parse::<f64>().is_ok()).count(), count, "{which}");
+        }
+        d.check(&[("PM:DS:GET? 1-51\rERR?\r", "201\r\n"), ("PM:CHAN 2\rERR?\r", "201\r\n")]);
+    });
+}
+
+#[test]
 fn noise_and_cut_lines_do_no_more_than_raise_errors() {
-    for (kind, ask, answer) in
-        [("newport-smc", "1TP\r\n", "1TP0.000000\r\n"), ("newport-esp", "1TP?\r", "0.000000\r\n")]
-    {
+    for (kind, ask, answer) in [
+        ("newport-smc", "1TP\r\n", "1TP0.000000\r\n"),
+        ("newport-esp", "1TP?\r", "0.000000\r\n"),
+        ("newport-1830", "G?\n", "1\n"),
+        ("newport-1936", "PM:CHAN?\r", "1\r\n>"),
+    ] {
         with(kind, &[], |d| {
             for seed in 0..200u64 {
                 let noise = crate::noise::Stream::new(seed, "bytes");
