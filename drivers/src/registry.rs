@@ -8,9 +8,9 @@ use crate::source::LightSource;
 use crate::tracker::DitherTracker;
 
 /// Driver words for motion controllers.
-pub const MOTION: &[&str] = &["pi-gcs2", "zaber-ascii", "thorlabs-apt"];
+pub const MOTION: &[&str] = &["pi-gcs2", "zaber-ascii", "thorlabs-apt", "newport-smc", "newport-esp"];
 /// Driver words for power meters.
-pub const METERS: &[&str] = &["thorlabs-pm"];
+pub const METERS: &[&str] = &["thorlabs-pm", "newport-1830"];
 /// Driver words for light sources.
 pub const SOURCES: &[&str] = &["keysight-laser"];
 
@@ -28,6 +28,8 @@ pub fn tracker(driver: &str, line: Line, expected: Expected) -> Option<Box<dyn D
 /// A motion controller by its driver word; `None` where the word is not in [`MOTION`].
 pub fn motion(driver: &str, line: Line, expected: Expected) -> Option<Box<dyn MotionController>> {
     match driver {
+        "newport-esp" => Some(Box::new(crate::newport_esp::NewportEsp::new(line, expected))),
+        "newport-smc" => Some(Box::new(crate::newport_smc::NewportSmc::new(line, expected))),
         "pi-gcs2" => Some(Box::new(crate::pi_gcs2::Gcs2::new(line, expected))),
         "zaber-ascii" => Some(Box::new(crate::zaber_ascii::ZaberAscii::new(line, expected))),
         "thorlabs-apt" => Some(Box::new(crate::thorlabs_apt::Apt::new(line, expected))),
@@ -38,6 +40,7 @@ pub fn motion(driver: &str, line: Line, expected: Expected) -> Option<Box<dyn Mo
 /// A power meter by its driver word; `None` where the word is not in [`METERS`].
 pub fn meter(driver: &str, line: Line, expected: Expected) -> Option<Box<dyn PowerMeter>> {
     match driver {
+        "newport-1830" => Some(Box::new(crate::newport_1830::Newport1830::new(line, expected))),
         "thorlabs-pm" => Some(Box::new(crate::thorlabs_pm::ThorlabsPm::new(line, expected))),
         _ => None,
     }

@@ -9,6 +9,10 @@ mod gcs2_commands;
 mod gcs2_parameters;
 mod keysight_laser;
 mod lines;
+mod newport_1830;
+mod newport_1936;
+mod newport_esp;
+mod newport_smc;
 mod scpi;
 mod thorlabs_apt;
 mod thorlabs_pm;
@@ -88,6 +92,32 @@ pub fn device_kinds() -> &'static [KindInfo] {
             options: &[("model", "C-884 (default), C-863, C-867"), ("axes", "number of axes, 1 to 6 (default 4)")],
         },
         KindInfo {
+            kind: "newport-1830",
+            description: "Newport optical power meter, commands of one letter",
+            options: &[("model", "1830-C (default), 1830-R"), ("role", "signal (default) or tap, in a world")],
+        },
+        KindInfo {
+            kind: "newport-1936",
+            description: "Newport optical power meter of two channels, PM: commands",
+            options: &[
+                ("model", "2936-R (default), 1936-R"),
+                ("role", "signal (default) or tap, in a world, of the first channel; the second sees the tap"),
+            ],
+        },
+        KindInfo {
+            kind: "newport-smc",
+            description: "Newport controllers for one axis each, chained by address",
+            options: &[
+                ("model", "SMC100CC (default), SMC100PP, CONEX-CC"),
+                ("axes", "controllers, 1 to 6 (default 1)"),
+            ],
+        },
+        KindInfo {
+            kind: "newport-esp",
+            description: "Newport motion controller for three axes",
+            options: &[("model", "ESP301 (default), ESP300"), ("axes", "number of axes, 1 to 3 (default 3)")],
+        },
+        KindInfo {
             kind: "thorlabs-pm",
             description: "Thorlabs optical power meter, SCPI",
             options: &[
@@ -160,6 +190,19 @@ pub(crate) fn make(world: &World, instrument: &InstrumentWiring) -> Result<Box<d
         ("thorlabs-apt", Role::Motion { axes }) => {
             Ok(Box::new(thorlabs_apt::Apt::new(world, &instrument.name, model, axes)?))
         }
+        ("newport-1830", Role::Meter { channels }) => {
+            let number = channels.first().map_or(1, |c| c.number);
+            Ok(Box::new(newport_1830::Newport1830::new(world, &instrument.name, number, model)))
+        }
+        ("newport-1936", Role::Meter { .. }) => {
+            Ok(Box::new(newport_1936::Newport1936::new(world, &instrument.name, model)))
+        }
+        ("newport-smc", Role::Motion { axes }) => {
+            Ok(Box::new(newport_smc::NewportSmc::new(world.clone(), model, axes.clone())))
+        }
+        ("newport-esp", Role::Motion { axes }) => {
+            Ok(Box::new(newport_esp::NewportEsp::new(world.clone(), model, axes.clone())))
+        }
         ("thorlabs-pm", Role::Meter { channels }) => {
             // One channel, whatever its number.
             let number = channels.first().map_or(1, |c| c.number);
@@ -198,10 +241,15 @@ pub fn standalone(kind: &str, options: &BTreeMap<String, String>) -> Result<Inst
         }
     }
     let role = match kind {
-        "pi-gcs2" => {
-            let count = options.get("axes").map_or("4", String::as_str);
+        "pi-gcs2" | "newport-smc" | "newport-esp" => {
+            let (usual, most) = match kind {
+                "newport-smc" => ("1", 6),
+                "newport-esp" => ("3", 3),
+                _ => ("4", 6),
+            };
+            let count = options.get("axes").map_or(usual, String::as_str);
             let number =
-                count.parse::<usize>().ok().filter(|n| (1..=6).contains(n)).ok_or_else(|| refused("axes", count))?;
+                count.parse::<usize>().ok().filter(|n| (1..=most).contains(n)).ok_or_else(|| refused("axes", count))?;
             Role::Motion {
                 axes: AXES
                     .iter()
@@ -230,12 +278,16 @@ pub fn standalone(kind: &str, options: &BTreeMap<String, String>) -> Result<Inst
             }
             Role::Motion { axes }
         }
-        "thorlabs-pm" => {
+        "thorlabs-pm" | "newport-1830" | "newport-1936" => {
             let role = options.get("role").map_or("signal", String::as_str);
             if !matches!(role, "signal" | "tap") {
                 return Err(refused("role", role));
             }
-            Role::Meter { channels: vec![MeterChannel { number: 1, role: role.to_string(), lane: 1 }] }
+            let mut channels = vec![MeterChannel { number: 1, role: role.to_string(), lane: 1 }];
+            if kind == "newport-1936" && model.as_deref() != Some("1936-R") {
+                channels.push(MeterChannel { number: 2, role: "tap".into(), lane: 1 });
+            }
+            Role::Meter { channels }
         }
         _ => Role::Source,
     };
