@@ -76,6 +76,8 @@ pub(crate) struct Inner {
     pub(crate) orders: VecDeque<Ordered>,
     /// Steady light for a device that stands alone, in no world.
     pub(crate) steady_w: Option<f64>,
+    /// Since when each switch lets which lane through, by its place in the wiring.
+    switches: BTreeMap<usize, (f64, Option<usize>)>,
     drift: Stream,
 }
 
@@ -122,6 +124,7 @@ impl World {
             overtravel_um: 0.0,
             orders: VecDeque::new(),
             steady_w: None,
+            switches: BTreeMap::new(),
             drift: Stream::new(seed, "laser"),
             plan,
             wiring,
@@ -155,7 +158,7 @@ impl World {
         if let Some(steady) = inner.steady_w {
             return steady;
         }
-        let moves = matches!(view, View::Lane(_))
+        let moves = matches!(view, View::Lane(_) | View::Switched(_))
             && inner.axes.values().any(|a| a.moving(begin_s) || a.moving(end_s) || !a.settled(end_s));
         let looks: u32 = if moves && end_s > begin_s { WINDOW_LOOKS } else { 1 };
         let mut sum = 0.0;
@@ -173,6 +176,9 @@ impl World {
         let Some(Role::Meter { channels }) = wired.map(|i| &i.role) else { return View::Dark };
         match channels.iter().find(|c| c.number == channel) {
             Some(c) if c.role == "tap" => View::Tap,
+            Some(c) if c.role == "signal" && inner.switch_of(meter).is_some() => {
+                inner.switch_of(meter).map_or(View::Dark, View::Switched)
+            }
             Some(c) if c.role == "signal" => View::Lane(usize::try_from(c.lane).unwrap_or(1).saturating_sub(1)),
             _ => View::Dark,
         }
@@ -225,12 +231,23 @@ impl World {
         orders.push_back(Ordered { t_s, order });
     }
 
+    /// A switch puts a lane (from 0), or none, on its meter, from a time on; until then it lets nothing through.
+    pub(crate) fn switched(&self, name: &str, from_s: f64, lane: Option<usize>) {
+        let mut inner = self.inner.borrow_mut();
+        let place = inner.wiring.instruments.iter().position(|i| i.name == name);
+        if let Some(place) = place {
+            inner.switches.insert(place, (from_s, lane));
+        }
+    }
+
     /// The instruments on a port.
     pub(crate) fn instruments_on(&self, port: &str) -> Vec<InstrumentWiring> {
         self.inner.borrow().wiring.instruments.iter().filter(|i| i.port == port).cloned().collect()
     }
 }
 
+/// Insertion loss of an optical switch, dB (0.5 to 1 for mirrors).
+const SWITCH_LOSS_DB: f64 = 0.7;
 /// Time a laser stays in one mode, seconds.
 const HOP_S: f64 = 0.5;
 /// A laser that droops stops here, dB.
@@ -299,12 +316,17 @@ impl Inner {
             View::Dark => return ambient,
             View::Tap => return ambient + launched * light.tap_split / (1.0 - light.tap_split),
             View::Lane(lane) => *lane,
+            View::Switched(switch) => match self.on_meter(*switch, now_s) {
+                None => return ambient,
+                Some(lane) => lane,
+            },
         };
+        let loss_db = if matches!(view, View::Switched(_)) { SWITCH_LOSS_DB } else { 0.0 };
         // One lane has a light path to the meter until the part has more.
         if lane > 0 {
             return ambient;
         }
-        let cord = 10f64.powf(-self.cord_loss_db(now_s) / 10.0);
+        let cord = 10f64.powf(-(self.cord_loss_db(now_s) + loss_db) / 10.0);
         if self.patch == Patch::Reference {
             return ambient + launched * cord;
         }
@@ -313,6 +335,18 @@ impl Inner {
         self.overtravel_um = self.overtravel_um.max(pressed);
         let loss = self.part.loss_at(self.source.wavelength_um, at);
         ambient + (stray + launched * 10f64.powf(-loss / 10.0)) * cord
+    }
+
+    /// The switch that is wired to a meter, by its place in the wiring.
+    fn switch_of(&self, name: &str) -> Option<usize> {
+        let before = |i: &InstrumentWiring| matches!(&i.role, Role::Switch { meter } if meter == name);
+        self.wiring.instruments.iter().position(before)
+    }
+
+    /// The lane that a switch lets through.
+    fn on_meter(&self, switch: usize, now_s: f64) -> Option<usize> {
+        let (from_s, lane) = self.switches.get(&switch)?;
+        lane.filter(|_| now_s >= *from_s)
     }
 
     pub(crate) fn faulty(&self, kind: FaultKind, target: &str, now_s: f64) -> bool {
@@ -418,6 +452,8 @@ pub(crate) enum View {
     Tap,
     /// A lane of the part, from 0.
     Lane(usize),
+    /// The lane that a switch, by its place in the wiring, lets through.
+    Switched(usize),
 }
 
 /// Faults of the bench's fibres.
