@@ -5,14 +5,17 @@ use crate::identity::Expected;
 use crate::meter::PowerMeter;
 use crate::motion::MotionController;
 use crate::source::LightSource;
+use crate::switch::OpticalSwitch;
 use crate::tracker::DitherTracker;
 
 /// Driver words for motion controllers.
 pub const MOTION: &[&str] = &["pi-gcs2", "zaber-ascii", "thorlabs-apt", "newport-smc", "newport-esp"];
 /// Driver words for power meters.
-pub const METERS: &[&str] = &["thorlabs-pm", "newport-1830"];
+pub const METERS: &[&str] = &["thorlabs-pm", "thorlabs-pm-lan", "keysight-pm", "joinwit-pm", "newport-1830"];
 /// Driver words for light sources.
-pub const SOURCES: &[&str] = &["keysight-laser"];
+pub const SOURCES: &[&str] = &["keysight-laser", "santec-tsl"];
+/// Driver words for optical switches.
+pub const SWITCHES: &[&str] = &["dicon-switch"];
 
 /// Driver words for controllers that follow the light by themselves.
 pub const TRACKERS: &[&str] = &["thorlabs-apt"];
@@ -41,7 +44,10 @@ pub fn motion(driver: &str, line: Line, expected: Expected) -> Option<Box<dyn Mo
 pub fn meter(driver: &str, line: Line, expected: Expected) -> Option<Box<dyn PowerMeter>> {
     match driver {
         "newport-1830" => Some(Box::new(crate::newport_1830::Newport1830::new(line, expected))),
+        "joinwit-pm" => Some(Box::new(crate::joinwit_pm::JoinwitPm::new(line, expected))),
+        "keysight-pm" => Some(Box::new(crate::keysight_pm::KeysightPm::new(line, expected))),
         "thorlabs-pm" => Some(Box::new(crate::thorlabs_pm::ThorlabsPm::new(line, expected))),
+        "thorlabs-pm-lan" => Some(Box::new(crate::thorlabs_pm::ThorlabsPm::over_ethernet(line, expected))),
         _ => None,
     }
 }
@@ -50,6 +56,15 @@ pub fn meter(driver: &str, line: Line, expected: Expected) -> Option<Box<dyn Pow
 pub fn source(driver: &str, line: Line, expected: Expected) -> Option<Box<dyn LightSource>> {
     match driver {
         "keysight-laser" => Some(Box::new(crate::keysight_laser::KeysightLaser::new(line, expected))),
+        "santec-tsl" => Some(Box::new(crate::santec_tsl::SantecTsl::new(line, expected))),
+        _ => None,
+    }
+}
+
+/// An optical switch by its driver word; `None` where the word is not in [`SWITCHES`].
+pub fn switch(driver: &str, line: Line, expected: Expected) -> Option<Box<dyn OpticalSwitch>> {
+    match driver {
+        "dicon-switch" => Some(Box::new(crate::dicon_switch::DiconSwitch::new(line, expected))),
         _ => None,
     }
 }
@@ -69,6 +84,8 @@ mod tests {
             assert!(SOURCES.iter().all(|w| source(w, line(), any()).is_some()));
             assert!(TRACKERS.iter().all(|w| tracker(w, line(), any()).is_some()));
             assert!(tracker("pi-gcs2", line(), any()).is_none());
+            assert!(SWITCHES.iter().all(|w| switch(w, line(), any()).is_some()));
+            assert!(switch("pi-gcs2", line(), any()).is_none());
             assert!(motion("thorlabs-pm", line(), any()).is_none());
             assert!(meter("pi-gcs2", line(), any()).is_none());
             assert!(source("", line(), any()).is_none());

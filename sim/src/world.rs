@@ -101,6 +101,8 @@ pub(crate) struct Inner {
     pub(crate) contact: ContactState,
     /// Piezos that circle on the light, by instrument.
     pub(crate) dithers: BTreeMap<String, Dither>,
+    /// Since when each switch lets which lane through, by its place in the wiring.
+    switches: BTreeMap<usize, (f64, Option<usize>)>,
 }
 
 /// The laser as it is.
@@ -171,6 +173,7 @@ impl World {
             released_s: None,
             wiring: wired(wiring, &plan),
             dithers: BTreeMap::new(),
+            switches: BTreeMap::new(),
             plan,
         };
         inner.untouched(0.0);
@@ -215,6 +218,9 @@ impl World {
         };
         match channels.iter().find(|c| c.number == channel) {
             Some(c) if c.role == "tap" => View::Tap,
+            Some(c) if c.role == "signal" && inner.switch_of(meter).is_some() => {
+                inner.switch_of(meter).map_or(View::Dark, View::Switched)
+            }
             Some(c) if c.role == "signal" => View::Lane(usize::try_from(c.lane).unwrap_or(1).saturating_sub(1)),
             _ => View::Dark,
         }
@@ -262,6 +268,15 @@ impl World {
         orders.push_back(Ordered { t_s, order });
     }
 
+    /// A switch puts a lane (from 0), or none, on its meter, from a time on; until then it lets nothing through.
+    pub(crate) fn switched(&self, name: &str, from_s: f64, lane: Option<usize>) {
+        let mut inner = self.inner.borrow_mut();
+        let place = inner.wiring.instruments.iter().position(|i| i.name == name);
+        if let Some(place) = place {
+            inner.switches.insert(place, (from_s, lane));
+        }
+    }
+
     /// The instruments on a port.
     pub(crate) fn instruments_on(&self, port: &str) -> Vec<InstrumentWiring> {
         self.inner.borrow().wiring.instruments.iter().filter(|i| i.port == port).cloned().collect()
@@ -269,6 +284,18 @@ impl World {
 }
 
 impl Inner {
+    /// The switch that is wired to a meter, by its place in the wiring.
+    fn switch_of(&self, name: &str) -> Option<usize> {
+        let before = |i: &InstrumentWiring| matches!(&i.role, Role::Switch { meter } if meter == name);
+        self.wiring.instruments.iter().position(before)
+    }
+
+    /// The lane that a switch lets through.
+    fn on_meter(&self, switch: usize, now_s: f64) -> Option<usize> {
+        let (from_s, lane) = self.switches.get(&switch)?;
+        lane.filter(|_| now_s >= *from_s)
+    }
+
     pub(crate) fn faulty(&self, kind: FaultKind, target: &str, now_s: f64) -> bool {
         self.fault(kind, target, now_s).is_some()
     }
@@ -334,6 +361,8 @@ pub(crate) enum View {
     Tap,
     /// A lane of the part, from 0.
     Lane(usize),
+    /// The lane that a switch, by its place in the wiring, lets through.
+    Switched(usize),
 }
 
 /// Faults of the bench's fibres.

@@ -3,17 +3,22 @@
 
 #[cfg(test)]
 mod dialogues;
+mod dicon_switch;
 pub(crate) mod dress;
 mod gcs2;
 mod gcs2_commands;
 mod gcs2_parameters;
+mod joinwit_pm;
 mod keysight_laser;
+mod keysight_pm;
 mod lines;
 mod newport_1830;
 mod newport_1936;
 mod newport_esp;
 mod newport_smc;
+mod santec_tsl;
 mod scpi;
+mod segments;
 mod thorlabs_apt;
 mod thorlabs_pm;
 mod zaber;
@@ -28,7 +33,7 @@ pub(crate) trait Device {
     /// Bytes have arrived.
     fn receive(&mut self, now_s: f64, bytes: &[u8]);
 
-    /// When the next reply is ready, if one is to come.
+    /// When the next reply is ready, if one is to come, or when what goes on in the device must be looked after.
     fn due(&self) -> Option<f64>;
 
     /// The next reply that is ready.
@@ -83,6 +88,9 @@ pub struct KindInfo {
     pub options: &'static [(&'static str, &'static str)],
 }
 
+/// What a meter that is served alone sees, where it stands in a world.
+const ROLE: (&str, &str) = ("role", "signal (default) or tap, in a world");
+
 /// Kinds of devices there are.
 pub fn device_kinds() -> &'static [KindInfo] {
     &[
@@ -120,10 +128,22 @@ pub fn device_kinds() -> &'static [KindInfo] {
         KindInfo {
             kind: "thorlabs-pm",
             description: "Thorlabs optical power meter, SCPI",
-            options: &[
-                ("model", "PM101 (default), PM103, PM100D, PM400"),
-                ("role", "signal (default) or tap, in a world"),
-            ],
+            options: &[("model", "PM101 (default), PM103, PM100D, PM400"), ROLE],
+        },
+        KindInfo {
+            kind: "thorlabs-pm-lan",
+            description: "Thorlabs optical power meter on its Ethernet port, SCPI in segments",
+            options: &[("model", "PM103E (default)"), ROLE],
+        },
+        KindInfo {
+            kind: "joinwit-pm",
+            description: "Joinwit four-channel optical power meter, binary frames",
+            options: &[("model", "JW8103A (default)"), ROLE],
+        },
+        KindInfo {
+            kind: "keysight-pm",
+            description: "Keysight multi-port optical power meter, SCPI",
+            options: &[("model", "N7744A (default), N7744C, N7745A, N7745C, 8163B"), ROLE],
         },
         KindInfo {
             kind: "zaber-ascii",
@@ -151,6 +171,16 @@ pub fn device_kinds() -> &'static [KindInfo] {
                 "model",
                 "N7776C (default), N7776C-216, N7778C, N7778C-216, N7779C, N7779C-216; 216 is the C band",
             )],
+        },
+        KindInfo {
+            kind: "santec-tsl",
+            description: "Santec tunable laser, SCPI",
+            options: &[("model", "TSL-570 (default), TSL-570-O, TSL-550; O is the O band")],
+        },
+        KindInfo {
+            kind: "dicon-switch",
+            description: "DiCon GP600 optical switch",
+            options: &[("model", "GP600 (default)")],
         },
     ]
 }
@@ -207,6 +237,20 @@ pub(crate) fn make(world: &World, instrument: &InstrumentWiring) -> Result<Box<d
             // One channel, whatever its number.
             let number = channels.first().map_or(1, |c| c.number);
             Ok(Box::new(thorlabs_pm::ThorlabsPm::new(world, &instrument.name, number, model)))
+        }
+        ("thorlabs-pm-lan", Role::Meter { channels }) => {
+            let number = channels.first().map_or(1, |c| c.number);
+            let model = model.or(Some("PM103E"));
+            let meter = thorlabs_pm::ThorlabsPm::new(world, &instrument.name, number, model);
+            Ok(Box::new(segments::Segmented::new(meter)))
+        }
+        ("joinwit-pm", Role::Meter { .. }) => Ok(Box::new(joinwit_pm::JoinwitPm::new(world, &instrument.name))),
+        ("santec-tsl", Role::Source) => Ok(Box::new(santec_tsl::SantecTsl::new(world.clone(), model))),
+        ("dicon-switch", Role::Switch { .. }) => {
+            Ok(Box::new(dicon_switch::DiconSwitch::new(world.clone(), &instrument.name)))
+        }
+        ("keysight-pm", Role::Meter { .. }) => {
+            Ok(Box::new(keysight_pm::KeysightPm::new(world, &instrument.name, model)))
         }
         ("keysight-laser", Role::Source) => Ok(Box::new(keysight_laser::KeysightLaser::new(world.clone(), model))),
         (kind, _) => Err(DeviceError::Kind(kind.to_string())),
@@ -278,17 +322,24 @@ pub fn standalone(kind: &str, options: &BTreeMap<String, String>) -> Result<Inst
             }
             Role::Motion { axes }
         }
-        "thorlabs-pm" | "newport-1830" | "newport-1936" => {
+        "thorlabs-pm" | "thorlabs-pm-lan" | "joinwit-pm" | "keysight-pm" | "newport-1830" | "newport-1936" => {
             let role = options.get("role").map_or("signal", String::as_str);
             if !matches!(role, "signal" | "tap") {
                 return Err(refused("role", role));
             }
-            let mut channels = vec![MeterChannel { number: 1, role: role.to_string(), lane: 1 }];
+            let count = match kind {
+                "keysight-pm" => keysight_pm::channels(model.as_deref()),
+                "joinwit-pm" => 4,
+                _ => 1,
+            };
+            let channel = |number| MeterChannel { number, role: role.to_string(), lane: number };
+            let mut channels: Vec<MeterChannel> = (1..=count).map(channel).collect();
             if kind == "newport-1936" && model.as_deref() != Some("1936-R") {
                 channels.push(MeterChannel { number: 2, role: "tap".into(), lane: 1 });
             }
             Role::Meter { channels }
         }
+        "dicon-switch" => Role::Switch { meter: String::new() },
         _ => Role::Source,
     };
     Ok(InstrumentWiring { name: "device".into(), kind: kind.to_string(), port: "device".into(), model, role })

@@ -16,6 +16,9 @@ const CORD_DB_MATING: f64 = 0.25 / 200.0;
 /// A window in which the stage moves is looked at this often: a few micrometres a millisecond are resolved to one.
 const WINDOW_LOOKS: u32 = 4;
 
+/// Insertion loss of an optical switch, dB (0.5 to 1 for mirrors).
+const SWITCH_LOSS_DB: f64 = 0.7;
+
 impl World {
     /// Mean power of a view over a window, W, without noise.
     fn light(&self, view: &View, begin_s: f64, end_s: f64) -> f64 {
@@ -24,7 +27,7 @@ impl World {
         if let Some(steady) = inner.steady_w {
             return steady;
         }
-        let moves = matches!(view, View::Lane(_))
+        let moves = matches!(view, View::Lane(_) | View::Switched(_))
             && inner.axes.values().any(|a| a.moving(begin_s) || a.moving(end_s) || !a.settled(end_s));
         let looks: u32 = if moves && end_s > begin_s { WINDOW_LOOKS } else { 1 };
         let mut sum = 0.0;
@@ -93,10 +96,16 @@ impl Inner {
             View::Dark => return ambient,
             View::Tap => return ambient + launched * light.tap_split / (1.0 - light.tap_split),
             View::Lane(lane) => *lane,
+            View::Switched(switch) => match self.on_meter(*switch, now_s) {
+                None => return ambient,
+                Some(lane) => lane,
+            },
         };
-        let cord = 10f64.powf(-self.cord_loss_db(now_s) / 10.0);
+        let switch_db = if matches!(view, View::Switched(_)) { SWITCH_LOSS_DB } else { 0.0 };
+        let cord = 10f64.powf(-(self.cord_loss_db(now_s) + switch_db) / 10.0);
         if self.patch == Patch::Reference {
-            return ambient + launched * cord;
+            // The cord leads to the first lane's place.
+            return ambient + if lane == 0 { launched * cord } else { 0.0 };
         }
         let stray = if launched > 0.0 { light.stray.watts() } else { 0.0 };
         let coupled = match self.lane_loss_db(now_s).get(lane) {

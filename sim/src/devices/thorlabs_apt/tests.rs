@@ -264,7 +264,7 @@ fn tracking(talk: impl FnOnce(&mut Dialogue)) {
             let mut inner = world.inner.borrow_mut();
             inner.source.on_since_s = Some(0.0);
             inner.source.level_w = 1e-3;
-            let focus = inner.part.focus_um;
+            let focus = inner.part.aligned.um;
             for (axis, at) in ["x", "y", "z"].into_iter().zip(focus) {
                 // Two micrometres beside the focus.
                 let off = if axis == "z" { 0.0 } else { 2.0 };
