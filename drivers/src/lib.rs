@@ -14,6 +14,7 @@ pub mod keysight_laser;
 pub mod meter;
 pub mod motion;
 pub mod newport_1830;
+pub mod newport_1936;
 pub mod newport_esp;
 pub mod newport_smc;
 pub mod pi_gcs2;

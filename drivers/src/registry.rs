@@ -9,7 +9,7 @@ use crate::source::LightSource;
 /// Driver words for motion controllers.
 pub const MOTION: &[&str] = &["pi-gcs2", "newport-esp", "newport-smc"];
 /// Driver words for power meters.
-pub const METERS: &[&str] = &["thorlabs-pm", "newport-1830"];
+pub const METERS: &[&str] = &["thorlabs-pm", "newport-1830", "newport-1936"];
 /// Driver words for light sources.
 pub const SOURCES: &[&str] = &["keysight-laser"];
 
@@ -27,6 +27,7 @@ pub fn motion(driver: &str, line: Line, expected: Expected) -> Option<Box<dyn Mo
 pub fn meter(driver: &str, line: Line, expected: Expected) -> Option<Box<dyn PowerMeter>> {
     match driver {
         "newport-1830" => Some(Box::new(crate::newport_1830::Newport1830::new(line, expected))),
+        "newport-1936" => Some(Box::new(crate::newport_1936::Newport1936::new(line, expected))),
         "thorlabs-pm" => Some(Box::new(crate::thorlabs_pm::ThorlabsPm::new(line, expected))),
         _ => None,
     }
