@@ -65,7 +65,7 @@ pub(super) fn channels(model: &str) -> Option<u32> {
 pub(super) fn readings(answer: &[u8]) -> Option<Vec<Told>> {
     let text = scpi::ascii(answer)?;
     let fields: Vec<&str> = text.split([' ', ',', '\t']).filter(|f| !f.is_empty()).collect();
-    if fields.is_empty() || fields.len() % 2 != 0 {
+    if fields.is_empty() || !fields.len().is_multiple_of(2) {
         return None;
     }
     fields.chunks_exact(2).map(|pair| told(pair[0], pair[1])).collect()
