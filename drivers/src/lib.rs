@@ -17,6 +17,7 @@ pub mod keysight_pm;
 pub mod meter;
 pub mod motion;
 pub mod newport_1830;
+pub mod newport_1936;
 pub mod newport_esp;
 pub mod newport_smc;
 pub mod pi_gcs2;

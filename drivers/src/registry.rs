@@ -11,7 +11,8 @@ use crate::tracker::DitherTracker;
 /// Driver words for motion controllers.
 pub const MOTION: &[&str] = &["pi-gcs2", "zaber-ascii", "thorlabs-apt", "newport-smc", "newport-esp"];
 /// Driver words for power meters.
-pub const METERS: &[&str] = &["thorlabs-pm", "thorlabs-pm-lan", "keysight-pm", "joinwit-pm", "newport-1830"];
+pub const METERS: &[&str] =
+    &["thorlabs-pm", "thorlabs-pm-lan", "keysight-pm", "joinwit-pm", "newport-1830", "newport-1936"];
 /// Driver words for light sources.
 pub const SOURCES: &[&str] = &["keysight-laser", "santec-tsl"];
 /// Driver words for optical switches.
@@ -46,6 +47,7 @@ pub fn meter(driver: &str, line: Line, expected: Expected) -> Option<Box<dyn Pow
         "newport-1830" => Some(Box::new(crate::newport_1830::Newport1830::new(line, expected))),
         "joinwit-pm" => Some(Box::new(crate::joinwit_pm::JoinwitPm::new(line, expected))),
         "keysight-pm" => Some(Box::new(crate::keysight_pm::KeysightPm::new(line, expected))),
+        "newport-1936" => Some(Box::new(crate::newport_1936::Newport1936::new(line, expected))),
         "thorlabs-pm" => Some(Box::new(crate::thorlabs_pm::ThorlabsPm::new(line, expected))),
         "thorlabs-pm-lan" => Some(Box::new(crate::thorlabs_pm::ThorlabsPm::over_ethernet(line, expected))),
         _ => None,
