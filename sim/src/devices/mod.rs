@@ -8,6 +8,7 @@ mod gcs2;
 mod gcs2_commands;
 mod gcs2_parameters;
 mod keysight_laser;
+mod keysight_pm;
 mod lines;
 mod scpi;
 mod thorlabs_pm;
@@ -23,7 +24,7 @@ pub(crate) trait Device {
     /// Bytes have arrived.
     fn receive(&mut self, now_s: f64, bytes: &[u8]);
 
-    /// When the next reply is ready, if one is to come.
+    /// When the next reply is ready, if one is to come, or when what goes on in the device must be looked after.
     fn due(&self) -> Option<f64>;
 
     /// The next reply that is ready.
@@ -78,6 +79,9 @@ pub struct KindInfo {
     pub options: &'static [(&'static str, &'static str)],
 }
 
+/// What a meter that is served alone sees, where it stands in a world.
+const ROLE: (&str, &str) = ("role", "signal (default) or tap, in a world");
+
 /// Kinds of devices there are.
 pub fn device_kinds() -> &'static [KindInfo] {
     &[
@@ -89,10 +93,12 @@ pub fn device_kinds() -> &'static [KindInfo] {
         KindInfo {
             kind: "thorlabs-pm",
             description: "Thorlabs optical power meter, SCPI",
-            options: &[
-                ("model", "PM101 (default), PM103, PM100D, PM400"),
-                ("role", "signal (default) or tap, in a world"),
-            ],
+            options: &[("model", "PM101 (default), PM103, PM100D, PM400"), ROLE],
+        },
+        KindInfo {
+            kind: "keysight-pm",
+            description: "Keysight multi-port optical power meter, SCPI",
+            options: &[("model", "N7744A (default), N7744C, N7745A, N7745C, 8163B"), ROLE],
         },
         KindInfo {
             kind: "zaber-ascii",
@@ -151,6 +157,9 @@ pub(crate) fn make(world: &World, instrument: &InstrumentWiring) -> Result<Box<d
             let number = channels.first().map_or(1, |c| c.number);
             Ok(Box::new(thorlabs_pm::ThorlabsPm::new(world, &instrument.name, number, model)))
         }
+        ("keysight-pm", Role::Meter { .. }) => {
+            Ok(Box::new(keysight_pm::KeysightPm::new(world, &instrument.name, model)))
+        }
         ("keysight-laser", Role::Source) => Ok(Box::new(keysight_laser::KeysightLaser::new(world.clone(), model))),
         (kind, _) => Err(DeviceError::Kind(kind.to_string())),
     }
@@ -208,12 +217,14 @@ pub fn standalone(kind: &str, options: &BTreeMap<String, String>) -> Result<Inst
             let channels = (1..=devices).flat_map(|d| (1..=axes).map(move |a| format!("{d}.{a}")));
             Role::Motion { axes: AXES.iter().map(|n| (*n).to_string()).zip(channels).collect() }
         }
-        "thorlabs-pm" => {
+        "thorlabs-pm" | "keysight-pm" => {
             let role = options.get("role").map_or("signal", String::as_str);
             if !matches!(role, "signal" | "tap") {
                 return Err(refused("role", role));
             }
-            Role::Meter { channels: vec![MeterChannel { number: 1, role: role.to_string(), lane: 1 }] }
+            let count = if kind == "keysight-pm" { keysight_pm::channels(model.as_deref()) } else { 1 };
+            let channel = |number| MeterChannel { number, role: role.to_string(), lane: number };
+            Role::Meter { channels: (1..=count).map(channel).collect() }
         }
         _ => Role::Source,
     };
