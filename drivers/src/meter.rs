@@ -78,6 +78,14 @@ pub enum MeterError {
         /// Value read.
         read: String,
     },
+    /// There is no log to read: none was started, or it was lost.
+    #[error("{instrument}: no log to read (the meter says \"{said}\")")]
+    NoLog {
+        /// Bench name of the instrument.
+        instrument: String,
+        /// The meter's own words.
+        said: String,
+    },
     /// Zeroing did not end in time.
     #[error("{instrument}: zeroing not finished after {waited_s:.1} s")]
     NotFinished {
@@ -132,4 +140,56 @@ pub trait PowerMeter {
 
     /// Reads the error queue until it is empty (bounded) and returns what it held.
     async fn errors(&mut self) -> Result<Vec<(i64, String)>, MeterError>;
+
+    /// The logging function of a meter that has one.
+    fn logger(&mut self) -> Option<&mut dyn Logger> {
+        None
+    }
+}
+
+/// What starts the samples of a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogStart {
+    /// The command: one sample follows the other.
+    Now,
+    /// One trigger starts all of them.
+    Trigger,
+    /// Each sample has a trigger of its own.
+    EachTrigger,
+}
+
+/// A log to be taken on all channels at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogSetup {
+    /// Samples a channel.
+    pub samples: u32,
+    /// Averaging time of a sample.
+    pub averaging: Duration,
+    /// What starts them.
+    pub start: LogStart,
+}
+
+/// A meter that takes samples by its own clock or by hardware triggers and gives them afterwards.
+#[async_trait(?Send)]
+pub trait Logger {
+    /// Starts a log, or arms it; range and unit stay as they are.
+    ///
+    /// # Errors
+    /// `Refused`, `ReadBack`.
+    async fn start_log(&mut self, setup: &LogSetup) -> Result<(), MeterError>;
+
+    /// Whether all samples are there.
+    ///
+    /// # Errors
+    /// `NoLog` when none was started or the meter has lost it.
+    async fn log_done(&mut self) -> Result<bool, MeterError>;
+
+    /// The samples of each channel, in order of time.
+    ///
+    /// # Errors
+    /// `NoLog`, `Refused` before all samples are there.
+    async fn read_log(&mut self) -> Result<Vec<Vec<Reading>>, MeterError>;
+
+    /// Ends the log, done or not, and puts the meter back to single readings.
+    async fn end_log(&mut self) -> Result<(), MeterError>;
 }

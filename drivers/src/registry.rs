@@ -9,7 +9,7 @@ use crate::source::LightSource;
 /// Driver words for motion controllers.
 pub const MOTION: &[&str] = &["pi-gcs2", "zaber-ascii"];
 /// Driver words for power meters.
-pub const METERS: &[&str] = &["thorlabs-pm"];
+pub const METERS: &[&str] = &["keysight-pm", "thorlabs-pm"];
 /// Driver words for light sources.
 pub const SOURCES: &[&str] = &["keysight-laser"];
 
@@ -25,6 +25,7 @@ pub fn motion(driver: &str, line: Line, expected: Expected) -> Option<Box<dyn Mo
 /// A power meter by its driver word; `None` where the word is not in [`METERS`].
 pub fn meter(driver: &str, line: Line, expected: Expected) -> Option<Box<dyn PowerMeter>> {
     match driver {
+        "keysight-pm" => Some(Box::new(crate::keysight_pm::KeysightPm::new(line, expected))),
         "thorlabs-pm" => Some(Box::new(crate::thorlabs_pm::ThorlabsPm::new(line, expected))),
         _ => None,
     }

@@ -28,6 +28,65 @@ pub fn line_end(bytes: &[u8]) -> Option<usize> {
     bytes.iter().position(|b| *b == b'\n').map(|at| at + 1)
 }
 
+/// Length of the first answer, its LF included: a line, or a block of definite length (IEEE 488.2, 8.7.9), which may hold
+/// line ends. `None` while there is not all of it.
+pub fn answer_end(bytes: &[u8]) -> Option<usize> {
+    let body = match block_body(bytes) {
+        Body::No => return line_end(bytes),
+        Body::Begun => return None,
+        Body::At(from, to) => bytes.get(from..to).map(|_| to)?,
+    };
+    match bytes.get(body..)? {
+        [b'\n', ..] => Some(body + 1),
+        [b'\r', b'\n', ..] => Some(body + 2),
+        [] | [b'\r'] => None,
+        // More answers on the line, after a semicolon, or noise: up to its end.
+        rest => line_end(rest).map(|end| body + end),
+    }
+}
+
+/// The bytes of an answer that is one block of definite length. Line ends behind it do not count.
+pub fn block(answer: &[u8]) -> Option<&[u8]> {
+    let Body::At(from, to) = block_body(answer) else { return None };
+    let rest = answer.get(to..)?;
+    rest.iter().all(|b| matches!(b, b'\r' | b'\n')).then(|| &answer[from..to])
+}
+
+/// 32-bit floats of a block, lowest byte first; `None` for a block that is not whole numbers.
+pub fn floats(answer: &[u8]) -> Option<Vec<f32>> {
+    let body = block(answer)?;
+    let (numbers, []) = body.as_chunks::<4>() else { return None };
+    Some(numbers.iter().map(|n| f32::from_le_bytes(*n)).collect())
+}
+
+/// Where a block's bytes are.
+enum Body {
+    /// No block.
+    No,
+    /// Its head is not whole yet.
+    Begun,
+    /// From and to.
+    At(usize, usize),
+}
+
+fn block_body(bytes: &[u8]) -> Body {
+    let Some((b'#', rest)) = bytes.split_first() else { return Body::No };
+    let Some((digits, rest)) = rest.split_first() else { return Body::Begun };
+    let digits = match digits {
+        b'1'..=b'9' => usize::from(digits - b'0'),
+        _ => return Body::No,
+    };
+    let length = &rest[..digits.min(rest.len())];
+    if !length.iter().all(u8::is_ascii_digit) {
+        return Body::No;
+    }
+    if length.len() < digits {
+        return Body::Begun;
+    }
+    let length = length.iter().fold(0, |n, digit| n * 10 + usize::from(digit - b'0'));
+    Body::At(2 + digits, 2 + digits + length)
+}
+
 /// The error queue's word for an unknown header.
 pub const UNDEFINED_HEADER: i64 = -113;
 
@@ -152,7 +211,38 @@ mod tests {
         assert_eq!(line_end(b"1.0"), None);
     }
 
+    #[test]
+    fn a_block_ends_by_its_length_and_not_by_the_line_ends_in_it() {
+        // As autosweep reads two ports: -10 dBm and 10 uW, LF behind.
+        let answer = b"#18\x17\xb7\xd1\x38\xac\xc5\x27\x37\n";
+        assert_eq!(answer_end(answer), Some(answer.len()));
+        assert_eq!(floats(&answer[..11]).unwrap(), [1e-4, 1e-5]);
+        assert!((0..answer.len()).all(|cut| answer_end(&answer[..cut]).is_none()));
+        assert_eq!(answer_end(b"#14\n\r\n\n\n+0\n"), Some(8));
+        assert_eq!(answer_end(b"#14\n\r\n\n\r\n"), Some(9));
+        assert_eq!(block(b"#14\n\r\n\n"), Some(&b"\n\r\n\n"[..]));
+        assert_eq!(answer_end(b"#12ab;1\n"), Some(8));
+        assert_eq!(block(b"#12ab;1"), None);
+        assert_eq!(floats(b"#13abc"), None);
+        // What only looks like one is a line.
+        assert_eq!(answer_end(b"#0ab\n"), Some(5));
+        assert_eq!(answer_end(b"#2x4\n"), Some(5));
+        assert_eq!(answer_end(b"+1\n#1"), Some(3));
+    }
+
     proptest! {
+        #[test]
+        fn an_answer_ends_where_it_ended_before_more_came(
+            bytes in proptest::collection::vec(prop_oneof![Just(b'#'), b'0'..=b'9', Just(b'\n'), any::<u8>()], 0..60),
+            cut in 0usize..60,
+        ) {
+            if let Some(end) = answer_end(&bytes[..cut.min(bytes.len())]) {
+                prop_assert!(end <= cut);
+                prop_assert!(matches!(answer_end(&bytes), Some(again) if again <= end + 1));
+            }
+            let _ = (block(&bytes), floats(&bytes));
+        }
+
         #[test]
         fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
             let _ = (queue_entry(&bytes), number(&bytes), boolean(&bytes), integer(&bytes), line_end(&bytes));
