@@ -176,7 +176,66 @@ def laser(t, i):
         equal(i.query("SYST:ERR?"), '+0,"No error"')
 
 
+def ports(t, i, model, count):
+    """A multi-port meter: short forms, blocks, comma lists, logs in parts."""
+    common(t, i, "Keysight Technologies", model, '+0,"No error"')
+    with t.step("slots and channels as pairs of 16-bit numbers"):
+        pairs = i.query_binary_values("READ1:POW:ALL:CONF?", datatype="H")
+        equal(pairs, [n for slot in range(1, count + 1) for n in (slot, 1)])
+        equal(i.query(f"SLOT{count}:EMPT?"), "+0")
+        assert model in i.query(f"SLOT{count}:IDN?")
+        silent(i, f"READ{count + 1}:POW?")
+        equal(i.query("SYST:ERR?").split(",")[0], "-114")
+    with t.step("settings with units and blanks"):
+        i.write("SENS1:POW:WAV 1310.000000 nm")
+        near(float(i.query("SENS1:POW:WAV?")), 1310e-9, 1e-15)
+        near(float(i.query("SENS1:POW:WAV? MIN")), 1250e-9, 1e-15)
+        i.write("SENS1:POW:ATIM 50MS")
+        near(float(i.query("SENS1:POW:ATIM?")), 0.05, 1e-9)
+        i.write("SENS1:POW:ATIM 0.02 s")
+        equal(i.query("SENS1:POW:ATIM?"), "+2.00000000E-002")
+        i.write("SENS1:POW:RANG -14DBM")
+        equal(float(i.query("SENS1:POW:RANG?")), -10)
+        equal(i.query("SENS1:POW:RANG:AUTO?"), "+0")
+        equal(i.query("*OPC?"), "1")
+    with t.step("all ports as a block and as a list"):
+        i.write(";:".join(f"SENS{n}:POW:UNIT 1" for n in range(1, count + 1)))
+        equal(i.query("SENS:POW:UNIT:ALL:CSV?"), ",".join("1" * count))
+        time.sleep(0.5)
+        block = i.query_binary_values("FETC1:POW:ALL?", datatype="f")
+        words = [float(word) for word in i.query("FETC1:POW:ALL:CSV?").split(",")]
+        equal((len(block), len(words)), (count, count))
+        for value in block + words:
+            near(value, 1e-4, 3e-6)
+    with t.step("over range is the largest 32-bit number"):
+        i.write("SENS2:POW:RANG:AUTO 0;:SENS2:POW:RANG -30DBM")
+        time.sleep(0.5)
+        equal(i.query("READ2:POW?"), "+3.40282E+038")
+        assert i.query_binary_values("READ:POW:ALL?", datatype="f")[1] > 1e38
+        i.write("SENS2:POW:RANG:AUTO 1")
+    with t.step("a log read in parts and whole"):
+        i.write("SENS1:FUNC:STAT LOGG,STOP;:TRIG1:INP IGN;:SENS1:FUNC:PAR:LOGG 4096,100US;:SENS1:FUNC:STAT LOGG,STAR")
+        until(lambda: i.query("SENS1:FUNC:STAT?") == "LOGGING_STABILITY,COMPLETE")
+        whole = i.query_binary_values("SENS3:FUNC:RES?", datatype="f")
+        equal(len(whole), 4096)
+        part = i.query_binary_values("SENS3:FUNC:RES:BLOC? 1000,96", datatype="f")
+        equal(part, whole[1000:1096])
+        i.write("SENS1:FUNC:STAT LOGG,STOP")
+    with t.step("zeroing takes seconds and is waited for"):
+        begin = time.monotonic()
+        i.write("SENS1:CORR:COLL:ZERO")
+        i.timeout = 10000
+        equal(i.query("SENS1:CORR:COLL:ZERO?"), "+0")
+        assert time.monotonic() - begin > 2
+        equal(i.query("SYST:ERR?"), '+0,"No error"')
+
+
 def main():
+    for model, count, transport in (("N7744A", 4, "tcp"), ("N7745A", 8, "pty")):
+        with Steps("PyVISA-py", "PyVISA-py", f"keysight-pm {model}", transport) as t:
+            with simulator(f"keysight-pm,model={model}", transport, "--power-dbm", "-10") as address:
+                with resource(transport, address) as i:
+                    ports(t, i, model, count)
     for model, transport in (("PM101", "tcp"), ("PM101", "pty"), ("PM103", "tcp"), ("PM100D", "pty"), ("PM400", "pty")):
         with Steps("PyVISA-py", "PyVISA-py", f"thorlabs-pm {model}", transport) as t:
             with simulator(f"thorlabs-pm,model={model}", transport, "--power-dbm", "-10") as address:
