@@ -89,6 +89,8 @@ pub(crate) struct Inner {
     pub(crate) looks: Cell<u64>,
     /// Steady light for a device that stands alone, in no world.
     pub(crate) steady_w: Option<f64>,
+    /// Since when each switch lets which lane through, by its place in the wiring.
+    switches: BTreeMap<usize, (f64, Option<usize>)>,
     laser: Source,
     /// What each axis of the stage does to the fibre, in the order of `axes`.
     stage: Vec<StageAxis>,
@@ -161,6 +163,7 @@ impl World {
             dress: Dress::default(),
             looks: Cell::new(0),
             steady_w: None,
+            switches: BTreeMap::new(),
             laser: Source::new(plan.light.source, stream("laser")),
             drift: Drift::draw(u.drift_um_h, u.start_um, u.cycle_um, u.heated_um, stream("drift")),
             vibration: (u.vibration_um > 0.0).then(|| Vibration::new(u.vibration_um, u.band_hz, stream("vibration"))),
@@ -206,6 +209,9 @@ impl World {
         let Some(Role::Meter { channels }) = wired.map(|i| &i.role) else { return View::Dark };
         match channels.iter().find(|c| c.number == channel) {
             Some(c) if c.role == "tap" => View::Tap,
+            Some(c) if c.role == "signal" && inner.switch_of(meter).is_some() => {
+                inner.switch_of(meter).map_or(View::Dark, View::Switched)
+            }
             Some(c) if c.role == "signal" => View::Lane(usize::try_from(c.lane).unwrap_or(1).saturating_sub(1)),
             _ => View::Dark,
         }
@@ -253,6 +259,15 @@ impl World {
         orders.push_back(Ordered { t_s, order });
     }
 
+    /// A switch puts a lane (from 0), or none, on its meter, from a time on; until then it lets nothing through.
+    pub(crate) fn switched(&self, name: &str, from_s: f64, lane: Option<usize>) {
+        let mut inner = self.inner.borrow_mut();
+        let place = inner.wiring.instruments.iter().position(|i| i.name == name);
+        if let Some(place) = place {
+            inner.switches.insert(place, (from_s, lane));
+        }
+    }
+
     /// The instruments on a port.
     pub(crate) fn instruments_on(&self, port: &str) -> Vec<InstrumentWiring> {
         self.inner.borrow().wiring.instruments.iter().filter(|i| i.port == port).cloned().collect()
@@ -260,6 +275,12 @@ impl World {
 }
 
 impl Inner {
+    /// The switch that is wired to a meter, by its place in the wiring.
+    fn switch_of(&self, name: &str) -> Option<usize> {
+        let before = |i: &InstrumentWiring| matches!(&i.role, Role::Switch { meter } if meter == name);
+        self.wiring.instruments.iter().position(before)
+    }
+
     pub(crate) fn faulty(&self, kind: FaultKind, target: &str, now_s: f64) -> bool {
         self.fault(kind, target, now_s).is_some()
     }
@@ -325,6 +346,8 @@ pub(crate) enum View {
     Tap,
     /// A lane of the part, from 0.
     Lane(usize),
+    /// The lane that a switch, by its place in the wiring, lets through.
+    Switched(usize),
 }
 
 /// Faults of the bench's fibres.

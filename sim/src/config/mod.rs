@@ -57,6 +57,11 @@ pub enum Role {
     },
     /// The light source.
     Source,
+    /// An optical switch that puts one lane of the part on a meter's signal channels.
+    Switch {
+        /// Bench name of the meter.
+        meter: String,
+    },
 }
 
 /// One channel of a meter.

@@ -3,14 +3,18 @@
 
 #[cfg(test)]
 mod dialogues;
+mod dicon_switch;
 pub(crate) mod dress;
 mod gcs2;
 mod gcs2_commands;
 mod gcs2_parameters;
+mod joinwit_pm;
 mod keysight_laser;
 mod keysight_pm;
 mod lines;
+mod santec_tsl;
 mod scpi;
+mod segments;
 mod thorlabs_pm;
 mod zaber;
 
@@ -96,6 +100,16 @@ pub fn device_kinds() -> &'static [KindInfo] {
             options: &[("model", "PM101 (default), PM103, PM100D, PM400"), ROLE],
         },
         KindInfo {
+            kind: "thorlabs-pm-lan",
+            description: "Thorlabs optical power meter on its Ethernet port, SCPI in segments",
+            options: &[("model", "PM103E (default)"), ROLE],
+        },
+        KindInfo {
+            kind: "joinwit-pm",
+            description: "Joinwit four-channel optical power meter, binary frames",
+            options: &[("model", "JW8103A (default)"), ROLE],
+        },
+        KindInfo {
             kind: "keysight-pm",
             description: "Keysight multi-port optical power meter, SCPI",
             options: &[("model", "N7744A (default), N7744C, N7745A, N7745C, 8163B"), ROLE],
@@ -116,6 +130,16 @@ pub fn device_kinds() -> &'static [KindInfo] {
                 "model",
                 "N7776C (default), N7776C-216, N7778C, N7778C-216, N7779C, N7779C-216; 216 is the C band",
             )],
+        },
+        KindInfo {
+            kind: "santec-tsl",
+            description: "Santec tunable laser, SCPI",
+            options: &[("model", "TSL-570 (default), TSL-570-O, TSL-550; O is the O band")],
+        },
+        KindInfo {
+            kind: "dicon-switch",
+            description: "DiCon GP600 optical switch",
+            options: &[("model", "GP600 (default)")],
         },
     ]
 }
@@ -156,6 +180,17 @@ pub(crate) fn make(world: &World, instrument: &InstrumentWiring) -> Result<Box<d
             // One channel, whatever its number.
             let number = channels.first().map_or(1, |c| c.number);
             Ok(Box::new(thorlabs_pm::ThorlabsPm::new(world, &instrument.name, number, model)))
+        }
+        ("thorlabs-pm-lan", Role::Meter { channels }) => {
+            let number = channels.first().map_or(1, |c| c.number);
+            let model = model.or(Some("PM103E"));
+            let meter = thorlabs_pm::ThorlabsPm::new(world, &instrument.name, number, model);
+            Ok(Box::new(segments::Segmented::new(meter)))
+        }
+        ("joinwit-pm", Role::Meter { .. }) => Ok(Box::new(joinwit_pm::JoinwitPm::new(world, &instrument.name))),
+        ("santec-tsl", Role::Source) => Ok(Box::new(santec_tsl::SantecTsl::new(world.clone(), model))),
+        ("dicon-switch", Role::Switch { .. }) => {
+            Ok(Box::new(dicon_switch::DiconSwitch::new(world.clone(), &instrument.name)))
         }
         ("keysight-pm", Role::Meter { .. }) => {
             Ok(Box::new(keysight_pm::KeysightPm::new(world, &instrument.name, model)))
@@ -217,15 +252,20 @@ pub fn standalone(kind: &str, options: &BTreeMap<String, String>) -> Result<Inst
             let channels = (1..=devices).flat_map(|d| (1..=axes).map(move |a| format!("{d}.{a}")));
             Role::Motion { axes: AXES.iter().map(|n| (*n).to_string()).zip(channels).collect() }
         }
-        "thorlabs-pm" | "keysight-pm" => {
+        "thorlabs-pm" | "thorlabs-pm-lan" | "joinwit-pm" | "keysight-pm" => {
             let role = options.get("role").map_or("signal", String::as_str);
             if !matches!(role, "signal" | "tap") {
                 return Err(refused("role", role));
             }
-            let count = if kind == "keysight-pm" { keysight_pm::channels(model.as_deref()) } else { 1 };
+            let count = match kind {
+                "keysight-pm" => keysight_pm::channels(model.as_deref()),
+                "joinwit-pm" => 4,
+                _ => 1,
+            };
             let channel = |number| MeterChannel { number, role: role.to_string(), lane: number };
             Role::Meter { channels: (1..=count).map(channel).collect() }
         }
+        "dicon-switch" => Role::Switch { meter: String::new() },
         _ => Role::Source,
     };
     Ok(InstrumentWiring { name: "device".into(), kind: kind.to_string(), port: "device".into(), model, role })

@@ -5,6 +5,8 @@ use crate::faults::FaultKind;
 use crate::light::source::Surroundings;
 use crate::noise::Stream;
 
+/// Insertion loss of an optical switch, dB (0.5 to 1 for mirrors).
+const SWITCH_LOSS_DB: f64 = 0.7;
 /// Time a laser stays in one mode, seconds.
 const HOP_S: f64 = 0.5;
 /// A laser that droops stops here, dB.
@@ -23,7 +25,7 @@ impl World {
         if let Some(steady) = inner.steady_w {
             return steady;
         }
-        let moves = matches!(view, View::Lane(_))
+        let moves = matches!(view, View::Lane(_) | View::Switched(_))
             && inner.axes.values().any(|a| a.moving(begin_s) || a.moving(end_s) || !a.settled(end_s));
         let looks: u32 = if moves && end_s > begin_s { WINDOW_LOOKS } else { 1 };
         let mut sum = 0.0;
@@ -87,8 +89,15 @@ impl Inner {
             View::Dark => return ambient,
             View::Tap => return ambient + launched * light.tap_split / (1.0 - light.tap_split),
             View::Lane(lane) => *lane,
+            View::Switched(switch) => match self.on_meter(*switch, now_s) {
+                None => return ambient,
+                // The reference cord takes the place of the first lane.
+                Some(lane) if lane > 0 && self.patch == Patch::Reference => return ambient,
+                Some(lane) => lane,
+            },
         };
-        let cord = 10f64.powf(-self.cord_loss_db(now_s) / 10.0);
+        let switch_db = if matches!(view, View::Switched(_)) { SWITCH_LOSS_DB } else { 0.0 };
+        let cord = 10f64.powf(-(self.cord_loss_db(now_s) + switch_db) / 10.0);
         if self.patch == Patch::Reference {
             return ambient + launched * cord;
         }
@@ -98,6 +107,12 @@ impl Inner {
             _ => 0.0,
         };
         ambient + (stray + coupled) * cord
+    }
+
+    /// The lane that a switch lets through.
+    fn on_meter(&self, switch: usize, now_s: f64) -> Option<usize> {
+        let (from_s, lane) = self.switches.get(&switch)?;
+        lane.filter(|_| now_s >= *from_s)
     }
 
     /// Loss of each lane at a time, scratches included, dB.
