@@ -151,6 +151,12 @@ impl Line {
         &self.port
     }
 
+    /// Puts something between the line and its stream, such as a framing of the port.
+    pub(crate) fn wrap(&mut self, wrap: impl FnOnce(Box<dyn Stream>) -> Box<dyn Stream>) {
+        let stream = std::mem::replace(&mut self.stream, Box::new(tokio::io::empty()));
+        self.stream = wrap(stream);
+    }
+
     /// The clock the line runs on.
     pub fn clock(&self) -> &Clock {
         &self.clock

@@ -6,10 +6,12 @@
 //! Every protocol folder has the same shape: `mod.rs` (what the device is, quirks, sources), `codec.rs` (pure: text to
 //! bytes and back), `driver.rs` (the trait of the instrument class over an [`exchange::Line`]).
 
+pub mod dicon_switch;
 pub mod exchange;
 #[cfg(test)]
 mod fake;
 pub mod identity;
+pub mod joinwit_pm;
 pub mod keysight_laser;
 pub mod keysight_pm;
 pub mod meter;
@@ -17,9 +19,11 @@ pub mod motion;
 pub mod pi_gcs2;
 pub mod probe;
 pub mod registry;
+pub mod santec_tsl;
 pub mod scpi;
 mod session;
 pub mod source;
+pub mod switch;
 pub mod thorlabs_pm;
 pub mod transport;
 pub mod zaber_ascii;

@@ -5,13 +5,16 @@ use crate::identity::Expected;
 use crate::meter::PowerMeter;
 use crate::motion::MotionController;
 use crate::source::LightSource;
+use crate::switch::OpticalSwitch;
 
 /// Driver words for motion controllers.
 pub const MOTION: &[&str] = &["pi-gcs2", "zaber-ascii"];
 /// Driver words for power meters.
-pub const METERS: &[&str] = &["keysight-pm", "thorlabs-pm"];
+pub const METERS: &[&str] = &["joinwit-pm", "keysight-pm", "thorlabs-pm", "thorlabs-pm-lan"];
 /// Driver words for light sources.
-pub const SOURCES: &[&str] = &["keysight-laser"];
+pub const SOURCES: &[&str] = &["keysight-laser", "santec-tsl"];
+/// Driver words for optical switches.
+pub const SWITCHES: &[&str] = &["dicon-switch"];
 
 /// A motion controller by its driver word; `None` where the word is not in [`MOTION`].
 pub fn motion(driver: &str, line: Line, expected: Expected) -> Option<Box<dyn MotionController>> {
@@ -25,8 +28,10 @@ pub fn motion(driver: &str, line: Line, expected: Expected) -> Option<Box<dyn Mo
 /// A power meter by its driver word; `None` where the word is not in [`METERS`].
 pub fn meter(driver: &str, line: Line, expected: Expected) -> Option<Box<dyn PowerMeter>> {
     match driver {
+        "joinwit-pm" => Some(Box::new(crate::joinwit_pm::JoinwitPm::new(line, expected))),
         "keysight-pm" => Some(Box::new(crate::keysight_pm::KeysightPm::new(line, expected))),
         "thorlabs-pm" => Some(Box::new(crate::thorlabs_pm::ThorlabsPm::new(line, expected))),
+        "thorlabs-pm-lan" => Some(Box::new(crate::thorlabs_pm::ThorlabsPm::over_ethernet(line, expected))),
         _ => None,
     }
 }
@@ -35,6 +40,15 @@ pub fn meter(driver: &str, line: Line, expected: Expected) -> Option<Box<dyn Pow
 pub fn source(driver: &str, line: Line, expected: Expected) -> Option<Box<dyn LightSource>> {
     match driver {
         "keysight-laser" => Some(Box::new(crate::keysight_laser::KeysightLaser::new(line, expected))),
+        "santec-tsl" => Some(Box::new(crate::santec_tsl::SantecTsl::new(line, expected))),
+        _ => None,
+    }
+}
+
+/// An optical switch by its driver word; `None` where the word is not in [`SWITCHES`].
+pub fn switch(driver: &str, line: Line, expected: Expected) -> Option<Box<dyn OpticalSwitch>> {
+    match driver {
+        "dicon-switch" => Some(Box::new(crate::dicon_switch::DiconSwitch::new(line, expected))),
         _ => None,
     }
 }
@@ -52,6 +66,8 @@ mod tests {
             assert!(MOTION.iter().all(|w| motion(w, line(), any()).is_some()));
             assert!(METERS.iter().all(|w| meter(w, line(), any()).is_some()));
             assert!(SOURCES.iter().all(|w| source(w, line(), any()).is_some()));
+            assert!(SWITCHES.iter().all(|w| switch(w, line(), any()).is_some()));
+            assert!(switch("pi-gcs2", line(), any()).is_none());
             assert!(motion("thorlabs-pm", line(), any()).is_none());
             assert!(meter("pi-gcs2", line(), any()).is_none());
             assert!(source("", line(), any()).is_none());

@@ -8,6 +8,7 @@ use crate::identity::{Expected, Identity};
 use crate::meter::MeterError;
 use crate::scpi;
 use crate::source::SourceError;
+use crate::switch::SwitchError;
 
 /// How an instrument wants to be spoken to.
 #[derive(Debug, Clone, Copy)]
@@ -57,6 +58,7 @@ macro_rules! told_as {
 
 told_as!(MeterError);
 told_as!(SourceError);
+told_as!(SwitchError);
 
 /// A setting that is a number, and what it must read back as.
 #[derive(Debug, Clone, PartialEq)]

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use units::{Power, Reading};
 
 use super::codec::{self, Quirks};
+use super::segments::Segmented;
 use crate::exchange::{Line, LineError, Query, Repeat, Tap};
 use crate::identity::{Expected, Identity};
 use crate::meter::{MeterError, MeterSetup, PowerMeter, Range};
@@ -58,6 +59,12 @@ impl ThorlabsPm {
             setup: MeterSetup { wavelength_nm: 0.0, averaging: 1, range: Range::Auto },
             settled_at: 0,
         }
+    }
+
+    /// The same for a meter's Ethernet port, which speaks in segments (PM103E, PM5020).
+    pub fn over_ethernet(mut line: Line, expected: Expected) -> ThorlabsPm {
+        line.wrap(|stream| Box::new(Segmented::new(stream)));
+        ThorlabsPm::new(line, expected)
     }
 
     fn instrument(&self) -> String {

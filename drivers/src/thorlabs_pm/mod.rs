@@ -8,6 +8,7 @@
 //! - Changing the baud rate acts at once, and so does `*RST`, which also resets the rate: `*RST` is never sent.
 //! - Relative mode makes every reading a difference, and a stored attenuation adds to it: both are switched off.
 //! - Out of range is told by `inf` and `-inf` on new models, by about 9.9E37 on older ones.
+//! - The Ethernet port of PM103E and PM5020 cuts messages in segments; what is in them is the same.
 //!
 //! Readings are taken with `READ?`, the shortest request that measures afresh; what it measures (`CONF:POW`) is set and
 //! read back at connect. After the line was lost and came back, wavelength, unit, averaging and range are read back
@@ -18,6 +19,7 @@
 
 mod codec;
 mod driver;
+mod segments;
 #[cfg(test)]
 mod tests;
 
