@@ -6,14 +6,16 @@ import visa
 from harness import Steps, equal, near, simulator, until
 from pymeasure.adapters import VISAAdapter
 from pymeasure.instruments.keysight import KeysightN7776C
+from pymeasure.instruments.santec import TSL570
+from pymeasure.instruments.santec.tsl500series import SweepMode, SweepPattern, SweepRouting, SweepStatus
 from pymeasure.instruments.thorlabs import ThorlabsPM100USB
 
 POWER_W = 1e-4
 
 
-def adapter(transport, address):
+def adapter(transport, address, end="\n"):
     """PyMeasure's adapter with line ends as its users set them."""
-    options = {"read_termination": "\n", "write_termination": "\n", "timeout": 5000}
+    options = {"read_termination": end, "write_termination": end, "timeout": 5000}
     if transport == "pty":
         options["baud_rate"] = 115200
     return VISAAdapter(visa.name(transport, address), visa_library="@py", **options)
@@ -159,6 +161,92 @@ def laser_source(transport):
             laser.close()
 
 
+def santec_levels(t, laser):
+    with t.step("legacy and SCPI units of wavelength and frequency"):
+        laser.command_set = "Legacy"
+        laser.wavelength_setpoint = 1550.25
+        near(laser.wavelength_setpoint, 1550.25, 1e-3)
+        near(laser.frequency_setpoint, 299792.458 / 1550.25, 1e-4)
+        laser.command_set = "SCPI"
+        equal(laser.command_set, "SCPI")
+        laser.wavelength_setpoint = 1.55e-6
+        near(laser.wavelength_setpoint, 1.55e-6, 1e-13)
+        laser.frequency_setpoint = 1.94e14
+        near(laser.frequency_setpoint, 1.94e14, 1e9)
+        near(laser.wavelength_setpoint, 299792458 / 1.94e14, 1e-12)
+        near(laser.wavelength_min, 1480e-9, 1e-12)
+        near(laser.frequency_max, 299792458 / 1480e-9, 1e9)
+        equal(laser.check_errors(), [])
+    with t.step("power in dBm and mW, limits"):
+        laser.power_unit = "dBm"
+        laser.power_setpoint = -3
+        near(laser.power_setpoint, -3, 1e-6)
+        laser.power_unit = "mW"
+        equal(laser.power_unit, "mW")
+        near(laser.power_setpoint, 0.501187, 1e-5)
+        laser.power_setpoint = 2
+        laser.power_unit = "dBm"
+        near(laser.power_setpoint, 3.0103, 1e-4)
+        laser.power_setpoint = 99
+        near(laser.power_setpoint, 3.0103, 1e-4)
+    with t.step("output on, monitored, and off"):
+        laser.output_enabled = True
+        equal(laser.output_enabled, True)
+        until(lambda: int(laser.complete) == 1)
+        near(laser.power, 3.0103, 0.01)
+        equal(laser.check_errors(), [])
+
+
+def santec_sweeps(t, laser):
+    with t.step("sweep settings are kept"):
+        laser.wavelength_start = 1.55e-6
+        laser.wavelength_stop = 1.555e-6
+        laser.wavelength_step = 1e-9
+        laser.sweep_speed = 10
+        laser.sweep_dwell = 0.1
+        laser.sweep_delay = 0
+        laser.sweep_cycles = 1
+        laser.sweep_mode = SweepMode.STEPPED_TWO_WAY
+        equal(laser.sweep_pattern, SweepPattern.STEPPED)
+        laser.sweep_routing = SweepRouting.ONE_WAY
+        laser.sweep_pattern = SweepPattern.CONTINUOUS
+        equal(laser.sweep_mode, SweepMode.CONTINUOUS_ONE_WAY)
+        near(laser.wavelength_start, 1.55e-6, 1e-13)
+        near(laser.wavelength_stop, 1.555e-6, 1e-13)
+        near(laser.frequency_start, 299792458 / 1.55e-6, 1e9)
+        near(laser.wavelength_step, 1e-9, 1e-15)
+        equal((laser.sweep_speed, laser.sweep_cycles, laser.sweep_dwell), (10, 1, 0.1))
+        equal(laser.check_errors(), [])
+    with t.step("a sweep takes its time, ends where it should and is counted"):
+        equal(laser.sweep_status, SweepStatus.STOPPED)
+        laser.start_sweep()
+        equal(laser.sweep_status, SweepStatus.RUNNING)
+        took = until(lambda: laser.sweep_status == SweepStatus.STOPPED)
+        assert 0.4 < took < 1, took
+        near(laser.wavelength_setpoint, 1.555e-6, 1e-13)
+        equal(laser.sweep_count, 1)
+    with t.step("sweeps for ever are stopped"):
+        laser.start_repeat()
+        until(lambda: laser.sweep_count >= 2)
+        laser.stop_sweep()
+        equal(laser.sweep_status, SweepStatus.STOPPED)
+        laser.output_enabled = False
+        equal(laser.output_enabled, False)
+        equal(laser.check_errors(), [])
+
+
+def santec(transport):
+    """Every property of TSL570."""
+    with Steps("PyMeasure TSL570", "PyMeasure", "santec-tsl TSL-570", transport) as t:
+        with simulator("santec-tsl", transport) as address:
+            laser = TSL570(adapter(transport, address, end="\r"))
+            with t.step("identity"):
+                equal(laser.id.split(",")[:2], ["SANTEC", "TSL-570"])
+            santec_levels(t, laser)
+            santec_sweeps(t, laser)
+            laser.adapter.close()
+
+
 def main():
     # The library does not know whether these instruments speak SCPI and says so at each opening.
     warnings.simplefilter("ignore", FutureWarning)
@@ -166,6 +254,7 @@ def main():
         meter(model, transport)
     for transport in ("tcp", "pty"):
         laser_source(transport)
+        santec(transport)
 
 
 main()
