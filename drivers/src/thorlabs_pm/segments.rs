@@ -115,7 +115,8 @@ impl Segmented {
             }
             self.sent += sent;
         }
-        (self.segments.clear(), self.sent = 0);
+        self.segments.clear();
+        self.sent = 0;
         Poll::Ready(Ok(()))
     }
 }

@@ -4,6 +4,8 @@
 //! While it sweeps, the world has the wavelength of the moment at which the laser was last asked something.
 
 mod sweep;
+#[cfg(test)]
+mod tests;
 
 use super::lines::Lines;
 use super::scpi::{self, Command, DATA_TYPE, Errors, MISSING, OUT_OF_RANGE, TOO_MUCH, UNDEFINED};
@@ -469,53 +471,5 @@ impl Device for SantecTsl {
     fn hang_up(&mut self) {
         self.lines.clear();
         self.replies.clear();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::dialogues::with;
-
-    /// The requests of PyMeasure 0.16.0's TSL570, as it sends them, with CR at the end.
-    #[test]
-    fn pymeasure_sets_power_and_wavelength_and_reads_them_back() {
-        with("santec-tsl", &[], |d| {
-            d.check(&[
-                ("*IDN?\r", "SANTEC,TSL-570,00000501,0027.0027.0011\r"),
-                (":SYSTem:COMMunicate:CODe?\r", "0\r"),
-                (":WAVelength 1550.25\rSYST:ERR?\r", "0,\"No error\"\r"),
-                (":WAVelength?\r", "1550.2500\r"),
-                (":SYSTem:COMMunicate:CODe 1\r:WAVelength?\r", "+1.5502500000E-006\r"),
-                (":WAVelength 1.55e-06\rSYST:ERR?\r", "0,\"No error\"\r"),
-                (":FREQuency?\r", "+1.9341448903E+014\r"),
-                (":POWer:UNIT 0\r:POWer 5\rSYST:ERR?\r", "0,\"No error\"\r"),
-                (":POWer?\r", "+5.00000000E+000\r"),
-                (":POWer:UNIT 1\r:POWer?\r", "+3.16227766E+000\r"),
-                (":POWer 50\rSYST:ERR?\r", "-222,\"Data out of range\"\r"),
-                (":WAVelength 1.31e-06\rSYST:ERR?\r", "-222,\"Data out of range\"\r"),
-                (":WAVelength:SWEep:RANGe:MINimum?\r", "+1.4800000000E-006\r"),
-            ]);
-        });
-    }
-
-    #[test]
-    fn a_sweep_takes_its_time_and_ends_where_it_should() {
-        with("santec-tsl", &[], |d| {
-            d.check(&[
-                (
-                    ":WAV:SWE:STAR 1550;STOP 1560;SPE 10;MOD 1;CYCL 1\r:WAV:SWE 1\rSYST:ERR?\r",
-                    "-221,\"Settings conflict\"\r",
-                ),
-                (":POW:STAT 1\r:POW:SHUT 0\r*OPC?\r", "0\r"),
-            ]);
-            d.now_s += 1.0;
-            d.check(&[("*OPC?\r", "1\r"), (":WAV:SWE 1\r:WAV:SWE?\r", "1\r")]);
-            d.now_s += 0.5;
-            let between: f64 = d.say(":WAV?\r").trim().parse().unwrap();
-            assert!((between - 1555.0).abs() < 0.1, "{between}");
-            d.check(&[(":WAV 1550\rSYST:ERR?\r", "-221,\"Settings conflict\"\r")]);
-            d.now_s += 0.6;
-            d.check(&[(":WAV:SWE?\r", "0\r"), (":WAV?\r", "1560.0000\r"), (":WAV:SWE:COUN?\r", "1\r")]);
-        });
     }
 }
