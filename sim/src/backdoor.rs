@@ -83,6 +83,7 @@ impl BackDoor {
     /// The truth now.
     pub fn truth(&self) -> Truth {
         let now = self.world.now_s();
+        self.world.advance(now);
         let mut inner = self.world.inner.borrow_mut();
         let (fibre_um, pressed) = inner.fibre_um(now);
         inner.overtravel_um = inner.overtravel_um.max(pressed);
@@ -97,7 +98,8 @@ impl BackDoor {
             source_on: inner.laser_w(now) > 0.0,
             touching: pressed > 0.0,
             overtravel_um: inner.overtravel_um,
-            moving: inner.axes.values().any(|a| a.moving(now)),
+            moving: inner.axes.values().any(|a| a.moving(now))
+                || inner.hexapod.as_ref().is_some_and(|h| h.state.moving(now)),
         }
     }
 

@@ -20,6 +20,8 @@ mod serve;
 mod table;
 mod uart;
 mod world;
+mod world_hexapod;
+mod world_loops;
 
 pub use backdoor::{BackDoor, Truth};
 pub use config::{InstrumentWiring, Link, MeterChannel, PortWiring, Role, Wiring, check};

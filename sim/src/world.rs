@@ -13,6 +13,8 @@ use crate::line::Shared;
 use crate::mechanics::{AxisState, Mishap, Side};
 use crate::noise::Stream;
 use crate::part::Part;
+use crate::world_hexapod::{self, WorldHexapod};
+use crate::world_loops::Loops;
 
 /// What the operator has connected to the signal meter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +58,8 @@ pub struct World {
     pub(crate) clock: Clock,
     /// Devices by port; they outlive their clients.
     pub(crate) devices: Rc<RefCell<BTreeMap<String, Shared>>>,
+    /// What controllers do on their own.
+    pub(crate) loops: Loops,
 }
 
 /// Everything that is so.
@@ -65,6 +69,8 @@ pub(crate) struct Inner {
     pub(crate) plan: Simulation,
     pub(crate) wiring: Wiring,
     pub(crate) axes: BTreeMap<String, AxisState>,
+    /// Moves the axes that are wired to it; they are not among `axes`.
+    pub(crate) hexapod: Option<WorldHexapod>,
     pub(crate) part: Part,
     pub(crate) fresh: bool,
     pub(crate) loaded_s: Option<f64>,
@@ -99,12 +105,19 @@ impl World {
     /// A world of one instrument in steady light of `watts` W.
     pub fn alone(wiring: &Wiring, watts: f64, seed: u64, clock: Clock) -> World {
         let world = World::new(Simulation::plain(), wiring.clone(), seed, false, clock);
-        world.inner.borrow_mut().steady_w = Some(watts);
+        if World::aligns_alone(wiring) {
+            world.shine(watts);
+        } else {
+            world.inner.borrow_mut().steady_w = Some(watts);
+        }
         world
     }
 
     pub(crate) fn new(plan: Simulation, wiring: Wiring, seed: u64, defects: bool, clock: Clock) -> World {
-        let axes = plan.axes.iter().map(|(name, axis)| {
+        let plan = world_hexapod::wired_axes(plan, &wiring);
+        let hexapod = world_hexapod::hexapod(&plan, &wiring, seed);
+        let own = plan.axes.iter().filter(|(name, _)| !hexapod.as_ref().is_some_and(|h| h.moves(name)));
+        let axes = own.map(|(name, axis)| {
             let noise = Stream::new(seed, &format!("axis {name}"));
             (name.clone(), AxisState::new(axis.model.clone(), noise, axis.start_um))
         });
@@ -113,6 +126,7 @@ impl World {
             seed,
             defects,
             axes: axes.collect(),
+            hexapod,
             part,
             fresh: true,
             loaded_s: None,
@@ -126,7 +140,7 @@ impl World {
             plan,
             wiring,
         };
-        World { inner: Rc::new(RefCell::new(inner)), clock, devices: Rc::default() }
+        World { inner: Rc::new(RefCell::new(inner)), clock, devices: Rc::default(), loops: Loops::default() }
     }
 
     pub(crate) fn now_s(&self) -> f64 {
@@ -151,12 +165,14 @@ impl World {
 
     /// Mean power of a view over a window, W, without noise.
     fn light(&self, view: &View, begin_s: f64, end_s: f64) -> f64 {
+        self.advance(end_s);
         let mut inner = self.inner.borrow_mut();
         if let Some(steady) = inner.steady_w {
             return steady;
         }
         let moves = matches!(view, View::Lane(_))
             && inner.axes.values().any(|a| a.moving(begin_s) || a.moving(end_s) || !a.settled(end_s));
+        let moves = moves || inner.hexapod.as_ref().is_some_and(|h| h.state.moving(begin_s) || h.state.moving(end_s));
         let looks: u32 = if moves && end_s > begin_s { WINDOW_LOOKS } else { 1 };
         let mut sum = 0.0;
         for k in 0..looks {
@@ -218,6 +234,7 @@ impl World {
 
     /// Keeps what a stage was told, for the back door.
     pub(crate) fn ordered(&self, t_s: f64, order: Order) {
+        self.advance(t_s);
         let orders = &mut self.inner.borrow_mut().orders;
         if orders.len() == ORDERS_MAX {
             orders.pop_front();
@@ -256,6 +273,10 @@ impl Inner {
             for (a, d) in at.iter_mut().zip(plan.direction) {
                 *a += d * travel;
             }
+        }
+        if let Some(hexapod) = &self.hexapod {
+            let carried = hexapod.optical_um(&self.plan.axes, now_s);
+            at.iter_mut().zip(carried).for_each(|(a, um)| *a += um);
         }
         let pressed = (self.part.contact_um - at[2]).max(0.0);
         at[2] = at[2].max(self.part.contact_um);

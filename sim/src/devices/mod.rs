@@ -4,8 +4,6 @@
 #[cfg(test)]
 mod dialogues;
 mod gcs2;
-mod gcs2_commands;
-mod gcs2_parameters;
 mod keysight_laser;
 mod lines;
 mod scpi;
@@ -15,6 +13,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::config::{InstrumentWiring, MeterChannel, Role};
 use crate::world::World;
+use crate::world_hexapod::{AXES, is_hexapod, is_piezo};
 
 /// A device on the far end of a line.
 pub(crate) trait Device {
@@ -82,7 +81,10 @@ pub fn device_kinds() -> &'static [KindInfo] {
         KindInfo {
             kind: "pi-gcs2",
             description: "Physik Instrumente motion controller, GCS 2.0",
-            options: &[("model", "C-884 (default), C-863, C-867"), ("axes", "number of axes, 1 to 6 (default 4)")],
+            options: &[
+                ("model", "C-884 (default), C-863, C-867, C-887, E-712"),
+                ("axes", "number of axes, 1 to 6 (default 4; 3 of E-712; C-887 has its six)"),
+            ],
         },
         KindInfo {
             kind: "thorlabs-pm",
@@ -133,7 +135,7 @@ pub enum DeviceError {
 pub(crate) fn make(world: &World, instrument: &InstrumentWiring) -> Result<Box<dyn Device>, DeviceError> {
     let model = instrument.model.as_deref();
     match (instrument.kind.as_str(), &instrument.role) {
-        ("pi-gcs2", Role::Motion { axes }) => Ok(Box::new(gcs2::Gcs2::new(world.clone(), model, axes.clone()))),
+        ("pi-gcs2", Role::Motion { axes }) => Ok(Box::new(gcs2::Attended::new(world.clone(), model, axes.clone()))),
         ("thorlabs-pm", Role::Meter { channels }) => {
             // One channel, whatever its number.
             let number = channels.first().map_or(1, |c| c.number);
@@ -170,7 +172,23 @@ pub fn standalone(kind: &str, options: &BTreeMap<String, String>) -> Result<Inst
     }
     let role = match kind {
         "pi-gcs2" => {
-            let count = options.get("axes").map_or("4", String::as_str);
+            if is_hexapod(model.as_deref()) {
+                if let Some(count) = options.get("axes").filter(|c| *c != "6") {
+                    return Err(refused("axes", count));
+                }
+                let bench = ["x", "y", "z", "rx", "ry", "rz"].map(String::from);
+                let axes = bench.into_iter().zip(AXES.map(String::from)).collect();
+                let role = Role::Motion { axes };
+                return Ok(InstrumentWiring {
+                    name: "device".into(),
+                    kind: kind.into(),
+                    port: "device".into(),
+                    model,
+                    role,
+                });
+            }
+            let usual = if is_piezo(model.as_deref()) { "3" } else { "4" };
+            let count = options.get("axes").map_or(usual, String::as_str);
             let number =
                 count.parse::<usize>().ok().filter(|n| (1..=6).contains(n)).ok_or_else(|| refused("axes", count))?;
             let names = ["x", "y", "z", "a4", "a5", "a6"];
