@@ -162,3 +162,61 @@ impl Inner {
         !self.faults.is_empty() && hexapod.names.iter().flatten().any(|n| self.faulty(FaultKind::AxisStuck, n, now_s))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use units::clock::{Clock, virtual_runtime};
+
+    use super::*;
+    use crate::config::InstrumentWiring;
+
+    fn world(model: &str, axes: &[(&str, &str)]) -> World {
+        let axes = axes.iter().map(|(bench, channel)| ((*bench).to_string(), (*channel).to_string())).collect();
+        let instrument = InstrumentWiring {
+            name: "stage".into(),
+            kind: "pi-gcs2".into(),
+            port: "p".into(),
+            model: Some(model.into()),
+            role: Role::Motion { axes },
+        };
+        let wiring = Wiring { ports: Vec::new(), instruments: vec![instrument] };
+        World::new(Simulation::plain(), wiring, 1, false, Clock::simulated())
+    }
+
+    #[test]
+    fn a_turn_of_the_platform_carries_the_fibre_aside_and_the_pivot_holds_it() {
+        virtual_runtime().unwrap().block_on(async {
+            let axes = [("x", "X"), ("y", "Y"), ("z", "Z"), ("rx", "U"), ("ry", "V"), ("rz", "W")];
+            let world = world("C-887", &axes);
+            let at = || world.backdoor().truth().fibre_um;
+            let go = |pose: [f64; 6]| world.hexapod(0.0, |h| h.state.follow(0.0, pose)).unwrap().unwrap();
+            go([0.0; 6]);
+            let zero = at();
+            go([0.1, 0.0, 0.0, 0.0, 0.0, 0.0]);
+            assert!((at()[0] - zero[0] - 100.0).abs() < 1.0, "{:?}", at());
+            // V turns about Y: a fibre 50 mm above the platform goes along X.
+            go([0.0, 0.0, 0.0, 0.0, 0.1, 0.0]);
+            let aside = 50_000.0 * 0.1f64.to_radians().sin();
+            assert!((at()[0] - zero[0] - aside).abs() < 1.0, "{:?}", at());
+            go([0.0; 6]);
+            world.hexapod(0.0, |h| h.state.set_pivot(0.0, TIP_MM)).unwrap().unwrap();
+            go([0.0, 0.0, 0.0, 0.0, 0.1, 0.0]);
+            assert!((at()[0] - zero[0]).abs() < 1.0, "{:?}", at());
+            assert!(world.axis("x", 0.0, |_| ()).is_none(), "two things move x");
+        });
+    }
+
+    #[test]
+    fn an_axis_planned_as_a_screw_is_a_piezo_on_a_piezo_controller_and_a_stuck_hexapod_stays() {
+        virtual_runtime().unwrap().block_on(async {
+            let piezo = world("E-712", &[("x", "1")]);
+            assert_eq!(piezo.axis("x", 0.0, |a| a.model().travel_um), Some((0.0, PIEZO_TRAVEL_UM)));
+            assert_eq!(piezo.axis("y", 0.0, |a| a.model().travel_um), Some((-12_500.0, 12_500.0)));
+            let world = world("C-887", &[("x", "X")]);
+            let was = world.hexapod(0.0, |h| h.state.commanded(0.0));
+            world.backdoor().inject(crate::faults::Fault::parse("axis-stuck").unwrap());
+            world.hexapod(0.0, |h| h.start(0.0, [0.0; 6], 5.0)).unwrap().unwrap();
+            assert_eq!(world.hexapod(9.0, |h| h.state.commanded(9.0)), was);
+        });
+    }
+}

@@ -88,8 +88,9 @@ impl Gcs2 {
 
     async fn recorded(&mut self, pair: &Pair) -> Result<Vec<AlignmentSample>, MotionError> {
         let tables = ["1", "2", "3"];
-        let counts = self.ask("all", &harmless(b"DRL? 1 2 3\n", "three counts"), |a| codec::axis_numbers(a, &tables));
-        let least = counts.await?.into_iter().fold(f64::INFINITY, f64::min);
+        let query = harmless(b"DRL? 1 2 3\n", "three counts");
+        let counts = self.ask("all", &query, |a| codec::axis_numbers(a, &tables)).await?;
+        let least = counts.into_iter().fold(f64::INFINITY, f64::min);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded on both sides")]
         let count = least.clamp(0.0, 2.0 * SAMPLES) as usize;
         let (mut rows, mut sample_s) = (Vec::new(), 0.0);

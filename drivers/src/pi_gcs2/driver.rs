@@ -113,7 +113,7 @@ impl Gcs2 {
 
     /// Whether the controller's axes need a reference: old firmware does not list what it has.
     fn references(&self) -> bool {
-        self.commands.is_empty() || self.commands.contains("FRF")
+        self.commands.is_empty() || ["FRF", "FRF?", "RON"].iter().any(|c| self.commands.contains(*c))
     }
 
     /// Whether all axes have one velocity.

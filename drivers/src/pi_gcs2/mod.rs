@@ -20,6 +20,8 @@
 //! Sources: PIPython 2.11 (PyPI), observed on the wire; the EPICS driver motorPIGCS2; delmic/odemis `pigcs.py`.
 
 mod align;
+#[cfg(test)]
+mod align_tests;
 mod array;
 mod codec;
 mod connect;

@@ -1,5 +1,7 @@
 //! Dialogues seen between vendors' client libraries and the devices, byte by byte.
 
+mod pi;
+
 use std::collections::BTreeMap;
 
 use units::clock::{Clock, virtual_runtime};

@@ -16,8 +16,6 @@ mod piezo;
 mod platform;
 mod recorder;
 mod routines;
-#[cfg(test)]
-mod tests;
 
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};

@@ -18,7 +18,7 @@ const NOISE_S: f64 = 0.1;
 /// Turns of the spiral of a first-light search over half its range.
 const TURNS: f64 = 25.0;
 /// A slope below this share of the signal over a radius has no direction that is left to go on in.
-const SLOPE_MIN: f64 = 0.01;
+const SLOPE_MIN: f64 = 0.002;
 /// A signal below this is none, whatever it is divided by.
 const SIGNAL_MIN: f64 = 1e-6;
 
@@ -562,7 +562,7 @@ mod tests {
     fn a_gradient_search_walks_up_to_the_maximum() {
         let plan = Gradient {
             level: 0.1,
-            radius: (0.5, 2.0),
+            radius: (1.5, 2.0),
             frequency_hz: 20.0,
             gain: 10.0,
             velocity: 200.0,
@@ -573,7 +573,7 @@ mod tests {
         let (got, time) = run(Plan::Gradient(plan), spot, 9.0);
         assert!(got.outcome().success && time < 20.0, "{time}");
         assert!(off(&got.outcome(), spot) < 0.1, "{:?}", got.outcome());
-        assert!(got.outcome().direction_changes >= 6 && got.outcome().radius < 0.7);
+        assert!(got.outcome().direction_changes >= 6 && got.outcome().radius < 1.6);
     }
 
     #[test]
