@@ -274,7 +274,7 @@ impl Gcs2 {
             radius,
             frequency_hz: o.within("F", 0.1, FREQUENCY_MAX_HZ, 10.0)?,
             gain: o.within("SP", 0.0, 1e6, 10.0)?,
-            velocity: o.within("V", 0.0, 1e9, f64::from(1u8) * self.axis_speed(scan))?,
+            velocity: o.within("V", 0.0, 1e9, self.axis_speed(scan))?,
             direction_changes,
             speed_offset: o.within("SPO", 0.0, 1.0, 0.0)?,
         };

@@ -97,7 +97,6 @@ impl Gcs2 {
         };
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "times are not below 0")]
         let index = (at_s.max(0.0) * 1e6) as u64;
-        #[expect(clippy::cast_possible_truncation, reason = "an index of two")]
         let noise = self.inputs.noise.child(input as u64).normal(index);
         let volts = light + NOISE_V / f64::from(self.inputs.average[input]).sqrt() * noise;
         (volts * self.inputs.gain[input] / FULL_V * COUNTS).round().clamp(-COUNTS, COUNTS - 1.0)

@@ -343,11 +343,7 @@ impl Run {
     /// What the input reads at a time with the axes at a place.
     pub(super) fn take(&mut self, now_s: f64, at: At, value: f64) {
         match (self.phase.clone(), self.plan.clone()) {
-            (Phase::Glide { end_s, next, .. }, _) => {
-                if now_s >= end_s {
-                    (self.phase, self.phase_s) = (*next, now_s);
-                }
-            }
+            (Phase::Glide { end_s, next, .. }, _) if now_s >= end_s => (self.phase, self.phase_s) = (*next, now_s),
             (Phase::Noise, Plan::FirstLight(f)) => self.take_noise(now_s, value, f.sigmas),
             (Phase::Scan, Plan::Area(a)) => self.take_area(now_s, at, value, &a),
             (Phase::Scan, Plan::Gradient(g)) => self.take_gradient(now_s, at, value, &g),
