@@ -16,18 +16,18 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// A controller alone in front of a part, and its driver; positions in um.
 fn with<F: AsyncFnOnce(Box<dyn MotionController>, World)>(model: &str, test: F) {
-    let runtime = virtual_runtime().unwrap();
+    let runtime = virtual_runtime().expect("a runtime");
     LocalSet::new().block_on(&runtime, async {
         let clock = Clock::simulated();
         let options = BTreeMap::from([("model".to_string(), model.to_string())]);
-        let instrument = sim::standalone("pi-gcs2", &options).unwrap();
+        let instrument = sim::standalone("pi-gcs2", &options).expect("a model");
         let ports = vec![PortWiring { name: "device".into(), link: Link::Tcp { address: String::new() } }];
         let wiring = Wiring { ports, instruments: vec![instrument] };
         let world = World::alone(&wiring, 1e-3, 1, clock.clone());
         let settings = LineSettings { baud: 921_600, parity: Parity::None };
-        let pipe = world.connect("device", settings).unwrap();
+        let pipe = world.connect("device", settings).expect("a pipe");
         let line = Line::new(Box::new(pipe), clock, "stage", "device");
-        let driver = drivers::registry::motion("pi-gcs2", line, Expected::default()).unwrap();
+        let driver = drivers::registry::motion("pi-gcs2", line, Expected::default()).expect("a driver");
         test(driver, world).await;
     });
 }
