@@ -6,6 +6,7 @@
 //! Every protocol folder has the same shape: `mod.rs` (what the device is, quirks, sources), `codec.rs` (pure: text to
 //! bytes and back), `driver.rs` (the trait of the instrument class over an [`exchange::Line`]).
 
+pub mod alignment;
 pub mod dicon_switch;
 pub mod exchange;
 #[cfg(test)]

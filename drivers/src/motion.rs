@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 
+use crate::alignment::FastAlignment;
 use crate::exchange::{LineError, Tap};
 use crate::identity::Identity;
 
@@ -239,4 +240,27 @@ pub trait MotionController {
 
     /// Stops all axes at once, without waiting for a pending reply where the protocol allows it, and confirms it.
     async fn stop_all(&mut self) -> Result<(), MotionError>;
+
+    /// Alignment routines that run in the controller; `None` where it has none, and before `connect`.
+    fn alignment(&mut self) -> Option<&mut dyn FastAlignment> {
+        None
+    }
+
+    /// The centre of rotation of a platform; `None` where there is none, and before `connect`.
+    fn pivot(&mut self) -> Option<&mut dyn Pivot> {
+        None
+    }
+}
+
+/// A platform that turns about a point of one's choice.
+#[async_trait(?Send)]
+pub trait Pivot {
+    /// The point, um in the platform's frame at zero.
+    async fn pivot_um(&mut self) -> Result<[f64; 3], MotionError>;
+
+    /// Sets the point, um, and reads it back. Nothing moves.
+    ///
+    /// # Errors
+    /// `Refused` while the platform is turned or moves, `ReadBack`.
+    async fn set_pivot_um(&mut self, pivot_um: [f64; 3]) -> Result<(), MotionError>;
 }

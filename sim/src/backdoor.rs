@@ -98,6 +98,7 @@ impl BackDoor {
     /// The truth now.
     pub fn truth(&self) -> Truth {
         let now = self.world.now_s();
+        self.world.advance(now);
         let mut inner = self.world.inner.borrow_mut();
         crate::dither::advance(&mut inner, now);
         inner.touch(now);
@@ -121,7 +122,8 @@ impl BackDoor {
             overtravel_um: contact.deepest_um(),
             scratch_db: contact.scratch_db(&model),
             glue: inner.glue_phase(now),
-            moving: inner.axes.values().any(|a| a.moving(now)),
+            moving: inner.axes.values().any(|a| a.moving(now))
+                || inner.hexapod.as_ref().is_some_and(|h| h.state.moving(now)),
         }
     }
 

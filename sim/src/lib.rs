@@ -21,6 +21,8 @@ mod serve;
 mod table;
 mod uart;
 mod world;
+mod world_hexapod;
+mod world_loops;
 
 pub use backdoor::{BackDoor, Truth};
 pub use bond::epoxy::Phase;

@@ -24,6 +24,8 @@ use crate::mechanics::stage::{ErrorMotion, Motion, StageAxis, out_of_square};
 use crate::mechanics::{AxisState, Mishap, Side};
 use crate::noise::Stream;
 use crate::part::Part;
+use crate::world_hexapod::{self, WorldHexapod};
+use crate::world_loops::Loops;
 
 /// What the operator has connected to the signal meter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +69,8 @@ pub struct World {
     pub(crate) clock: Clock,
     /// Devices by port; they outlive their clients.
     pub(crate) devices: Rc<RefCell<BTreeMap<String, Shared>>>,
+    /// What controllers do on their own.
+    pub(crate) loops: Loops,
 }
 
 /// Everything that is so.
@@ -76,6 +80,8 @@ pub(crate) struct Inner {
     pub(crate) plan: Simulation,
     pub(crate) wiring: Wiring,
     pub(crate) axes: BTreeMap<String, AxisState>,
+    /// Moves the axes that are wired to it; they are not among `axes`.
+    pub(crate) hexapod: Option<WorldHexapod>,
     pub(crate) part: Part,
     pub(crate) fresh: bool,
     pub(crate) loaded_s: Option<f64>,
@@ -132,29 +138,35 @@ impl World {
     /// A world of one instrument in steady light of `watts` W.
     pub fn alone(wiring: &Wiring, watts: f64, seed: u64, clock: Clock) -> World {
         let world = World::new(Simulation::plain(), wiring.clone(), seed, false, clock);
-        world.inner.borrow_mut().steady_w = Some(watts);
+        if World::aligns_alone(wiring) {
+            world.shine(watts);
+        } else {
+            world.inner.borrow_mut().steady_w = Some(watts);
+        }
         world
     }
 
     pub(crate) fn new(plan: Simulation, wiring: Wiring, seed: u64, defects: bool, clock: Clock) -> World {
         let stream = |name: &str| Stream::new(seed, name);
-        let axes: BTreeMap<String, AxisState> = plan
-            .axes
-            .iter()
+        let plan = world_hexapod::wired_axes(plan, &wiring);
+        let hexapod = world_hexapod::hexapod(&plan, &wiring, seed);
+        let own = || plan.axes.iter().filter(|(name, _)| !hexapod.as_ref().is_some_and(|h| h.moves(name)));
+        let axes: BTreeMap<String, AxisState> = own()
             .map(|(name, axis)| {
                 let noise = stream(&format!("axis {name}"));
                 let state = AxisState::new(axis.model.clone(), noise, axis.start_um).with_extras(axis.extras);
                 (name.clone(), state)
             })
             .collect();
-        let stage = plan.axes.iter().map(|(name, axis)| carried(&plan, axis, stream(&format!("stage {name}"))));
+        let stage = own().map(|(name, axis)| carried(&plan, axis, stream(&format!("stage {name}")))).collect();
         let u = plan.unrest;
         let part = Part::draw(seed, 1, &plan.parts, defects);
         let mut inner = Inner {
             seed,
             defects,
             axes,
-            stage: stage.collect(),
+            stage,
+            hexapod,
             contact: ContactState::new(&ContactModel::fibre(part.contact_um), [0.0, 0.0, f64::MAX]),
             part,
             fresh: true,
@@ -177,7 +189,7 @@ impl World {
             plan,
         };
         inner.untouched(0.0);
-        World { inner: Rc::new(RefCell::new(inner)), clock, devices: Rc::default() }
+        World { inner: Rc::new(RefCell::new(inner)), clock, devices: Rc::default(), loops: Loops::default() }
     }
 
     /// Dresses the devices of a world in which nothing was asked yet.
@@ -261,6 +273,7 @@ impl World {
 
     /// Keeps what a stage was told, for the back door.
     pub(crate) fn ordered(&self, t_s: f64, order: Order) {
+        self.advance(t_s);
         let orders = &mut self.inner.borrow_mut().orders;
         if orders.len() == ORDERS_MAX {
             orders.pop_front();

@@ -2,33 +2,11 @@
 
 import time
 
+from gcs import connect, refused
 from harness import Steps, equal, near, simulator, until
-from pipython import GCSDevice, GCSError, gcserror, pitools
-from pipython.pidevice.interfaces.piserial import PISerial
-from pipython.pidevice.interfaces.pisocket import PISocket
+from pipython import GCSError, gcserror, pitools
 
 AXES = ["1", "2", "3"]
-
-
-def connect(transport, address):
-    """A device over an address, connected by the method its users call."""
-    if transport == "tcp":
-        device = GCSDevice(gateway=PISocket(*address, autoconnect=False))
-        device.ConnectTCPIP(*address)
-    else:
-        device = GCSDevice(gateway=PISerial(address, 115200, autoconnect=False))
-        device.ConnectRS232(address, 115200)
-    return device
-
-
-def refused(code, act):
-    """The controller refuses with exactly this error, and has no other one pending."""
-    try:
-        act()
-    except GCSError as error:
-        equal(error.val, code)
-        return
-    raise AssertionError(f"not refused; expected error {code}")
 
 
 def identity(t, d):

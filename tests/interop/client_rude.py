@@ -11,6 +11,8 @@ from harness import Steps, equal, simulator
 # Of each instrument: its question, how its answer begins, an error question, a longish question.
 INSTRUMENTS = {
     "pi-gcs2,axes=3": (b"*IDN?\n", b"(c)2015 Physik Instrumente", b"ERR?\n", b"HLP?\n"),
+    "pi-gcs2,model=C-887": (b"*IDN?\n", b"(c)2015 Physik Instrumente", b"ERR?\n", b"HLP?\n"),
+    "pi-gcs2,model=E-712": (b"*IDN?\n", b"(c)2015 Physik Instrumente", b"ERR?\n", b"HLP?\n"),
     "thorlabs-pm": (b"*IDN?\n", b"Thorlabs,PM101,", b"SYST:ERR?\n", b"SENS:POW:RANG? AUTO\n"),
     "keysight-pm": (b"*IDN?\n", b"Keysight Technologies,N7744A,", b"SYST:ERR?\n", b"SENS4:POW:WAV? MAX\n"),
     "keysight-laser": (b"*IDN?\n", b"Keysight Technologies,N7776C,", b"SYST:ERR?\n", b"SOUR0:WAV? MAX\n"),

@@ -35,6 +35,7 @@ pub(super) const ERROR: &[u8] = b"ERR?\n";
 /// Error codes the driver acts on.
 pub(super) const NOT_REFERENCED: i64 = 5;
 pub(super) const STOPPED: i64 = 10;
+pub(super) const NOT_FOR_THIS_STAGE: i64 = 34;
 
 /// PIPython writes numbers with up to 12 significant digits.
 const DIGITS_AFTER_FIRST: usize = 11;
@@ -184,7 +185,9 @@ pub(super) fn meaning(code: i64) -> &'static str {
         5 => "motion without referencing, or servo off",
         7 => "target outside limits",
         8 => "velocity outside limits",
+        9 => "pivot cannot be set while U, V and W are not all 0",
         10 => "stopped by command",
+        14 => "unknown analog input",
         15 => "unknown axis",
         17 => "argument out of range",
         22 | 23 => "axis named twice or illegal",
@@ -199,8 +202,14 @@ pub(super) fn meaning(code: i64) -> &'static str {
         50 => "referencing is disabled",
         53 => "motion in progress",
         54 => "unknown parameter",
+        57 => "no such recorder table",
+        58 => "no such recorder option",
+        59 => "no such recorder source",
+        61 => "auto-zero running",
         63 => "initialisation running",
         72 | 73 => "axis under analog or wave generator control",
+        77 => "too few recorded points",
+        78 => "recorder table not configured",
         79 | 84 => "open-loop value with servo on, or motor off",
         89 => "not allowed in this motion mode",
         91 => "collision prevention",
@@ -214,6 +223,11 @@ pub(super) fn meaning(code: i64) -> &'static str {
         504 => "following error",
         505 => "sensor error",
         508 => "move not permitted",
+        530 => "no such coordinate system",
+        532 => "coordinate system in use",
+        536 => "hexapod in motion",
+        608 => "alignment routine not running",
+        609 => "alignment routine not paused",
         1005 => "controller busy",
         1015 => "invalid argument",
         1024 => "motion error",

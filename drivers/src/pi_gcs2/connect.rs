@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::array;
 use super::codec;
 use super::driver::{Channel, Gcs2, harmless, same};
 use crate::exchange::{LineError, Query, Repeat};
@@ -32,6 +33,7 @@ impl Gcs2 {
         // Reads and clears; what the last program left there is nobody's fault now.
         self.error().await?;
         self.commands = self.help().await?;
+        self.check_coordinates().await?;
         self.find_channels(setup).await?;
         let channels: Vec<&str> = setup.iter().map(|s| s.channel.as_str()).collect();
         if channels.is_empty() {
@@ -90,6 +92,22 @@ impl Gcs2 {
             Err(e) => return Err(e.into()),
         };
         if gcs3 { Err(self.wrong_device(format!("{} speaking GCS 3", self.identity))) } else { Ok(()) }
+    }
+
+    /// On a hexapod other coordinate systems than the bench counts on make other axes of its axes.
+    async fn check_coordinates(&mut self) -> Result<(), MotionError> {
+        if !self.commands.contains("KEN?") {
+            return Ok(());
+        }
+        let enabled = self.ask("all", &harmless(b"KEN?\n", "coordinate systems with types"), array::systems).await?;
+        // The base system is the maker's.
+        let mut found: Vec<String> =
+            enabled.into_iter().filter(|(_, kind)| kind != "KSB").map(|(name, _)| name).collect();
+        found.sort();
+        if found == self.coordinates {
+            return Ok(());
+        }
+        Err(self.read_back("all".into(), "coordinate system", self.coordinates.join(", "), found.join(", ")))
     }
 
     async fn help(&mut self) -> Result<BTreeSet<String>, MotionError> {

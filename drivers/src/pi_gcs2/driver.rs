@@ -6,9 +6,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::codec;
+use crate::alignment::FastAlignment;
 use crate::exchange::{Line, LineError, Query, Repeat, Tap};
 use crate::identity::{Expected, Identity};
-use crate::motion::{ChannelSetup, ChannelState, ChannelUnit, MotionController, MotionError};
+use crate::motion::{ChannelSetup, ChannelState, ChannelUnit, MotionController, MotionError, Pivot};
 
 /// An answer of six axes at 9600 baud takes 120 ms; controllers answer within some 20 ms.
 const QUERY_LIMIT: Duration = Duration::from_millis(500);
@@ -42,7 +43,7 @@ pub(super) struct Channel {
 
 impl Channel {
     /// um or degrees per controller unit.
-    fn factor(&self) -> f64 {
+    pub(super) fn factor(&self) -> f64 {
         self.unit.factor()
     }
 
@@ -64,6 +65,10 @@ pub struct Gcs2 {
     pub(super) channels: BTreeMap<String, Channel>,
     /// Targets in controller units of moves that the controller accepted.
     targets: BTreeMap<String, f64>,
+    /// Velocities asked for, controller units a second: of a platform the least of them holds for all.
+    pub(super) velocities: BTreeMap<String, f64>,
+    /// Coordinate systems that must be in force on a hexapod.
+    pub(super) coordinates: Vec<String>,
     /// The line's recoveries after which the error register was last read.
     cleared_at: u64,
 }
@@ -77,7 +82,7 @@ pub(super) fn harmless<'a>(request: &'a [u8], expected: &'static str) -> Query<'
     Query { request, limit: QUERY_LIMIT, repeat: Repeat::Harmless, expected }
 }
 
-fn pause(waited: Duration) -> Duration {
+pub(super) fn pause(waited: Duration) -> Duration {
     (waited / POLL_SHARE).clamp(POLL_MIN, POLL_MAX)
 }
 
@@ -92,8 +97,56 @@ impl Gcs2 {
             commands: BTreeSet::new(),
             channels: BTreeMap::new(),
             targets: BTreeMap::new(),
+            velocities: BTreeMap::new(),
+            coordinates: vec!["ZERO".to_string()],
             cleared_at: 0,
         }
+    }
+
+    /// The coordinate systems of a hexapod that the bench counts on, by name; `ZERO` alone otherwise.
+    #[must_use]
+    pub fn in_coordinates(mut self, names: &[&str]) -> Gcs2 {
+        self.coordinates = names.iter().map(|n| n.to_uppercase()).collect();
+        self.coordinates.sort();
+        self
+    }
+
+    /// Whether the controller's axes need a reference: old firmware does not list what it has.
+    fn references(&self) -> bool {
+        self.commands.is_empty() || ["FRF", "FRF?", "RON"].iter().any(|c| self.commands.contains(*c))
+    }
+
+    /// Whether all axes have one velocity.
+    fn is_platform(&self) -> bool {
+        self.commands.contains("VLS") && !self.commands.contains("VEL")
+    }
+
+    pub(super) fn forget_target(&mut self, channel: &str) {
+        self.targets.remove(channel);
+    }
+
+    pub(super) fn no_channel(&self, channel: &str) -> MotionError {
+        MotionError::NoChannel {
+            instrument: self.instrument(),
+            axis: channel.to_string(),
+            channel: channel.to_string(),
+            available: self.channels.keys().cloned().collect::<Vec<_>>().join(", "),
+        }
+    }
+
+    /// Sets the velocity of a platform: no axis goes faster than it was asked to.
+    async fn set_platform_velocity(&mut self, asked: &[(&str, f64)]) -> Result<(), MotionError> {
+        self.velocities.extend(asked.iter().map(|(c, v)| ((*c).to_string(), *v)));
+        let least = self.velocities.values().copied().fold(f64::INFINITY, f64::min);
+        if !least.is_finite() {
+            return Ok(());
+        }
+        self.set("all", &format!("VLS {}", codec::number(least))).await?;
+        let read = self.ask("all", &harmless(b"VLS?\n", "a velocity"), crate::scpi::finite).await?;
+        if same(least, read) {
+            return Ok(());
+        }
+        Err(self.read_back("all".into(), "platform velocity", codec::number(least), codec::number(read)))
     }
 
     pub(super) fn instrument(&self) -> String {
@@ -101,18 +154,9 @@ impl Gcs2 {
     }
 
     /// What is kept of these channels, in their order.
-    fn known(&self, channels: &[&str]) -> Result<Vec<Channel>, MotionError> {
-        channels
-            .iter()
-            .map(|channel| {
-                self.channels.get(*channel).cloned().ok_or_else(|| MotionError::NoChannel {
-                    instrument: self.instrument(),
-                    axis: (*channel).to_string(),
-                    channel: (*channel).to_string(),
-                    available: self.channels.keys().cloned().collect::<Vec<_>>().join(", "),
-                })
-            })
-            .collect()
+    pub(super) fn known(&self, channels: &[&str]) -> Result<Vec<Channel>, MotionError> {
+        let find = |channel: &&str| self.channels.get(*channel).cloned().ok_or_else(|| self.no_channel(channel));
+        channels.iter().map(find).collect()
     }
 
     pub(super) fn axis(&self, channel: &str) -> String {
@@ -275,7 +319,10 @@ impl Gcs2 {
     }
 
     /// `NotReferenced` for the first of these that is not.
-    async fn not_referenced(&mut self, channels: &[&str]) -> Result<(), MotionError> {
+    pub(super) async fn not_referenced(&mut self, channels: &[&str]) -> Result<(), MotionError> {
+        if !self.references() {
+            return Ok(());
+        }
         let referenced = self.flags("FRF", channels).await?;
         match channels.iter().zip(referenced).find(|(_, yes)| !yes) {
             Some((channel, _)) => {
@@ -323,7 +370,12 @@ impl Gcs2 {
         Ok(())
     }
 
-    async fn not_finished(&mut self, channels: &[&str], what: &'static str, waited: Duration) -> MotionError {
+    pub(super) async fn not_finished(
+        &mut self,
+        channels: &[&str],
+        what: &'static str,
+        waited: Duration,
+    ) -> MotionError {
         let positions = self.positions(channels).await;
         MotionError::NotFinished {
             instrument: self.instrument(),
@@ -370,12 +422,14 @@ impl MotionController for Gcs2 {
 
     async fn connect(&mut self, setup: &[ChannelSetup]) -> Result<(), MotionError> {
         self.targets.clear();
+        self.velocities.clear();
         self.set_up(setup).await
     }
 
     async fn states(&mut self, channels: &[&str]) -> Result<Vec<ChannelState>, MotionError> {
         self.known(channels)?;
-        let referenced = self.flags("FRF", channels).await?;
+        let referenced =
+            if self.references() { self.flags("FRF", channels).await? } else { vec![true; channels.len()] };
         let servo = self.flags("SVO", channels).await?;
         let positions = self.positions(channels).await?;
         let all = referenced.into_iter().zip(servo).zip(positions);
@@ -392,8 +446,16 @@ impl MotionController for Gcs2 {
         self.known(&[channel])?;
         let axis = self.axis(channel);
         self.targets.remove(channel);
+        if !self.references() {
+            // It knows where it is.
+            return self.servo_on(&[channel]).await;
+        }
         if self.commands.contains("RON") {
-            self.set(&axis, &codec::command("RON", &[(channel, 1.0)])).await?;
+            match self.set(&axis, &codec::command("RON", &[(channel, 1.0)])).await {
+                // A hexapod's axes have no choice.
+                Ok(()) | Err(MotionError::Refused { code: codec::NOT_FOR_THIS_STAGE, .. }) => {}
+                Err(e) => return Err(e),
+            }
             if self.flags("RON", &[channel]).await? != [true] {
                 return Err(self.read_back(axis, "referencing by a move", "1".into(), "0".into()));
             }
@@ -411,6 +473,9 @@ impl MotionController for Gcs2 {
         let known = self.known(&channels)?;
         let sent: Vec<(&str, f64)> =
             velocities.iter().zip(known).map(|((c, v), about)| (*c, v / about.factor())).collect();
+        if self.is_platform() {
+            return self.set_platform_velocity(&sent).await;
+        }
         self.set(&self.axes(&channels), &codec::command("VEL", &sent)).await?;
         let read = self.numbers("VEL", &channels).await?;
         match sent.iter().zip(read).find(|((_, sent), read)| !same(*sent, *read)) {
@@ -496,5 +561,13 @@ impl MotionController for Gcs2 {
             clock.sleep(pause(waited)).await;
         }
         Ok(())
+    }
+
+    fn alignment(&mut self) -> Option<&mut dyn FastAlignment> {
+        self.aligns().then_some(self as &mut dyn FastAlignment)
+    }
+
+    fn pivot(&mut self) -> Option<&mut dyn Pivot> {
+        self.has_pivot().then_some(self as &mut dyn Pivot)
     }
 }

@@ -11,10 +11,18 @@
 //! Positions are read with `POS?` for the axes wanted, not with 0x03: every controller has `POS?`, its answer names
 //! the axes and is no longer than needed, while 0x03 answers all axes and is missing on some Mercury-class models.
 //!
-//! Hexapods (C-887) answer, but their platform velocity (`VLS`) and linked axes are not handled: `VEL` is refused there.
+//! - A hexapod (C-887) has one velocity (`VLS`), one servo and one reference move for all six axes; what an axis can
+//!   reach depends on the others, so its `TMN?` and `TMX?` are no promise. Coordinate systems of somebody else's change
+//!   what its axes mean: those in force must be the ones expected, `ZERO` unless told otherwise.
+//! - Piezo axes (E-712) are in um and need no reference: they have no `FRF`.
+//! - `0x07` says ready while an alignment routine runs; only `FRP?` tells.
 //!
 //! Sources: PIPython 2.11 (PyPI), observed on the wire; the EPICS driver motorPIGCS2; delmic/odemis `pigcs.py`.
 
+mod align;
+#[cfg(test)]
+mod align_tests;
+mod array;
 mod codec;
 mod connect;
 mod driver;

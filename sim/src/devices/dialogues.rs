@@ -1,6 +1,7 @@
 //! Dialogues seen between vendors' client libraries and the devices, byte by byte.
 
 mod newport;
+mod pi;
 
 use std::collections::BTreeMap;
 

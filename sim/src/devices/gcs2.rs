@@ -1,12 +1,39 @@
-//! A Physik Instrumente motion controller (C-884 class): GCS 2.0 over a serial line or TCP. From PI's documentation of
-//! the command set and from conversations of PI's own Python client.
+//! A Physik Instrumente motion controller: GCS 2.0 over a serial line or TCP. From PI's documentation of the command set
+//! and from conversations of PI's own Python client.
 //!
-//! This file: bytes, lines, single-byte commands, state. The commands are in `gcs2_commands`.
+//! Three families: stages (C-884 class; mm), a hexapod (C-887; mm and deg, six axes that move as one) and piezo axes
+//! (E-712; um). This file: bytes, lines, single-byte commands, state; what the axes of a controller are, whatever its
+//! family, and its servo cycle.
 
-use super::gcs2_parameters::{NOSTAGE, STAGE};
+mod align;
+mod commands;
+mod coordinates;
+mod estimate;
+mod help;
+mod inputs;
+mod parameters;
+mod piezo;
+mod platform;
+mod recorder;
+mod routines;
+
+use std::cell::RefCell;
+use std::rc::{Rc, Weak};
+
 use super::lines::{Lines, TooLong};
 use super::{Device, Replies};
 use crate::world::{Order, World};
+use crate::world_hexapod::{is_hexapod, is_piezo};
+use crate::world_loops::ControlLoop;
+use align::Routine;
+use commands::{
+    BUSY, COUNT, MISSING, NO_AXIS, NOT_A_NUMBER, NOT_ALLOWED, NOT_REFERENCED, OUTSIDE, RANGE, SOFT, STOPPED, TWICE,
+    VELOCITY,
+};
+use inputs::Inputs;
+use parameters::{NOSTAGE, STAGE};
+use platform::Platform;
+use recorder::Recorder;
 
 /// Time a command takes to be understood, seconds.
 pub(super) const COMMAND_S: f64 = 0.000_3;
@@ -18,6 +45,13 @@ const TOO_LONG: i32 = 3;
 const WINDOW_UM: f64 = 0.1;
 /// Velocity at power-on, um/s.
 const VELOCITY_UM_S: f64 = 2000.0;
+/// The same of a piezo axis.
+const PIEZO_VELOCITY_UM_S: f64 = 1000.0;
+/// Servo cycle of stages and piezo axes, s, and of a hexapod, which computes its legs in each.
+const SERVO_S: f64 = 1e-4;
+const HEXAPOD_SERVO_S: f64 = 5e-4;
+/// Servo cycles are caught up with this far back, s: longer than a recording or routine is left alone.
+const CATCH_UP_S: f64 = 7200.0;
 
 /// One channel of the controller.
 #[derive(Debug, Clone)]
@@ -50,23 +84,208 @@ pub(super) struct Channel {
     pub(super) travel_um: (f64, f64),
     pub(super) velocity_max_um_s: f64,
     pub(super) acceleration_um_s2: f64,
+    /// One unit of the controller, um.
+    pub(super) unit_um: f64,
+    /// Piezo: its zero has been found, or is being looked for until then.
+    pub(super) zeroed: bool,
+    pub(super) zeroing_until_s: Option<f64>,
 }
 
 pub(super) struct Gcs2 {
     pub(super) world: World,
     pub(super) model: String,
     pub(super) channels: Vec<Channel>,
+    /// A hexapod's, which has no channels then. Taken out while it is being worked on.
+    platform: Option<Platform>,
+    inputs: Inputs,
+    recorder: Recorder,
+    routines: Vec<Routine>,
+    /// The last servo cycle that routines and recorder have seen.
+    cycle: u64,
     lines: Lines,
     replies: Replies,
     error: i32,
     refuse: bool,
 }
 
+/// A controller that goes on by itself when others ask the world.
+pub(super) struct Attended(Rc<RefCell<Gcs2>>);
+
+impl ControlLoop for RefCell<Gcs2> {
+    fn run_until(&self, now_s: f64) {
+        if let Ok(mut controller) = self.try_borrow_mut() {
+            controller.run_until(now_s);
+        }
+    }
+}
+
+impl Attended {
+    pub(super) fn new(world: World, model: Option<&str>, axes: Vec<(String, String)>) -> Attended {
+        let controller = Rc::new(RefCell::new(Gcs2::new(world.clone(), model, axes)));
+        let weak: Weak<RefCell<Gcs2>> = Rc::downgrade(&controller);
+        world.attend(weak);
+        Attended(controller)
+    }
+}
+
+impl Device for Attended {
+    fn receive(&mut self, now_s: f64, bytes: &[u8]) {
+        self.0.borrow_mut().receive(now_s, bytes);
+    }
+
+    fn due(&self) -> Option<f64> {
+        self.0.borrow().replies.due()
+    }
+
+    fn reply(&mut self, now_s: f64) -> Option<Vec<u8>> {
+        self.0.borrow_mut().replies.take(now_s)
+    }
+
+    fn restart(&mut self, now_s: f64) {
+        self.0.borrow_mut().restart(now_s);
+    }
+
+    fn refuse(&mut self, refuse: bool) {
+        self.0.borrow_mut().refuse = refuse;
+    }
+
+    fn hang_up(&mut self) {
+        let mut controller = self.0.borrow_mut();
+        controller.lines.clear();
+        controller.replies.clear();
+    }
+}
+
 impl Gcs2 {
-    pub(super) fn new(world: World, model: Option<&str>, axes: Vec<(String, String)>) -> Gcs2 {
-        let channels = axes.into_iter().map(|(axis, name)| Channel::at_power_on(&world, axis, name)).collect();
+    fn new(world: World, model: Option<&str>, axes: Vec<(String, String)>) -> Gcs2 {
+        let unit_um = if is_piezo(model) { 1.0 } else { 1000.0 };
+        let platform = is_hexapod(model).then(|| Platform::at_power_on(&world));
+        let axes = if platform.is_some() { Vec::new() } else { axes };
+        let channels: Vec<Channel> =
+            axes.into_iter().map(|(axis, name)| Channel::at_power_on(&world, axis, name, unit_um)).collect();
         let model = model.unwrap_or("C-884").to_ascii_uppercase();
-        Gcs2 { world, model, channels, lines: Lines::default(), replies: Replies::default(), error: 0, refuse: false }
+        let first_axis = channels.first().map_or("X", |c| c.name.as_str());
+        let recorder = Recorder::new(first_axis);
+        Gcs2 {
+            inputs: Inputs::new(&world, &model),
+            world,
+            model,
+            channels,
+            platform,
+            recorder,
+            routines: Vec::new(),
+            cycle: 0,
+            lines: Lines::default(),
+            replies: Replies::default(),
+            error: 0,
+            refuse: false,
+        }
+    }
+
+    fn is_piezo(&self) -> bool {
+        is_piezo(Some(&self.model))
+    }
+
+    /// One servo cycle, s.
+    fn servo_s(&self) -> f64 {
+        if self.platform.is_some() { HEXAPOD_SERVO_S } else { SERVO_S }
+    }
+
+    /// The servo cycle that has begun at a time.
+    fn cycle_at(&self, now_s: f64) -> u64 {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "times are not below 0")]
+        let cycle = (now_s.max(0.0) / self.servo_s() + 1e-6) as u64;
+        cycle
+    }
+
+    /// Lets routines and recorder have every servo cycle up to a time.
+    fn run_until(&mut self, now_s: f64) {
+        let last = self.cycle_at(now_s);
+        let servo_s = self.servo_s();
+        self.cycle = self.cycle.max(self.cycle_at(now_s - CATCH_UP_S));
+        loop {
+            let aligning = self.aligning().then_some(self.cycle + 1);
+            let record = self.recorder.next().map(|c| c.max(self.cycle + 1));
+            let Some(next) = aligning.into_iter().chain(record).min().filter(|c| *c <= last) else { break };
+            #[expect(clippy::cast_precision_loss, reason = "cycles of years")]
+            let at_s = next as f64 * servo_s;
+            self.cycle = next;
+            if aligning.is_some() {
+                self.step_routines(at_s);
+            }
+            if record == Some(next) {
+                self.record(next, at_s);
+            }
+        }
+        self.cycle = self.cycle.max(last);
+    }
+
+    /// Whether the controller has an axis of this name in use.
+    fn is_axis(&self, name: &str) -> bool {
+        if self.platform.is_some() { platform::axis(name).is_ok() } else { self.index(name).is_ok() }
+    }
+
+    /// Actual position of an axis as the controller tells it.
+    fn told(&self, name: &str, at_s: f64) -> Option<f64> {
+        if let Some(platform) = &self.platform {
+            return Some(self.pose(platform, at_s)[platform::axis(name).ok()?]);
+        }
+        let channel = &self.channels[self.index(name).ok()?];
+        Some(channel.told(self.encoder_um(channel, at_s)))
+    }
+
+    /// Commanded position of an axis as the controller tells it.
+    fn told_target(&self, name: &str, at_s: f64) -> Option<f64> {
+        if let Some(platform) = &self.platform {
+            return Some(self.pose_target(platform, at_s)[platform::axis(name).ok()?]);
+        }
+        let channel = &self.channels[self.index(name).ok()?];
+        Some(channel.told(channel.target_um))
+    }
+
+    /// Velocity of an axis' moves, controller units a second.
+    fn axis_speed(&self, name: &str) -> f64 {
+        match (&self.platform, self.index(name)) {
+            (Some(platform), _) => platform.velocity_mm_s(),
+            (None, Ok(index)) => self.channels[index].velocity_um_s / self.channels[index].unit_um,
+            (None, Err(_)) => 1.0,
+        }
+    }
+
+    /// Whether axes may be moved to positions now: the code that speaks against it.
+    fn admits(&self, now_s: f64, to: &[(&str, f64)]) -> Result<(), i32> {
+        if self.is_referencing() {
+            return Err(BUSY);
+        }
+        if let Some(platform) = &self.platform {
+            let to: Vec<(usize, f64)> =
+                to.iter().map(|(name, v)| Ok((platform::axis(name)?, *v))).collect::<Result<_, i32>>()?;
+            return self.platform_admits(platform, now_s, &to);
+        }
+        to.iter().try_for_each(|(name, value)| {
+            let channel = &self.channels[self.index(name)?];
+            channel.admits(channel.stage_um(*value))
+        })
+    }
+
+    /// Places axes where a routine has them.
+    fn follow(&mut self, at_s: f64, to: &[(&str, f64)]) -> Result<(), i32> {
+        if let Some(mut platform) = self.platform.take() {
+            let to: Result<Vec<(usize, f64)>, i32> =
+                to.iter().map(|(name, v)| Ok((platform::axis(name)?, *v))).collect();
+            let followed = to.and_then(|to| self.follow_platform(&mut platform, at_s, &to));
+            self.platform = Some(platform);
+            return followed;
+        }
+        for (name, value) in to {
+            let index = self.index(name)?;
+            let channel = &mut self.channels[index];
+            let um = channel.stage_um(*value);
+            channel.admits(um)?;
+            channel.target_um = um;
+            self.world.axis(&channel.axis, at_s, |axis| axis.follow(at_s, um));
+        }
+        Ok(())
     }
 
     /// Keeps the first error that nobody has read.
@@ -135,6 +354,11 @@ impl Gcs2 {
 
     /// Ends reference moves that are over.
     fn tick(&mut self, now_s: f64) {
+        self.run_until(now_s);
+        if let Some(platform) = &mut self.platform {
+            platform.tick(now_s);
+        }
+        self.end_zeroing(now_s);
         for channel in &mut self.channels {
             if channel.referencing_until_s.is_some_and(|end| now_s >= end) {
                 channel.referencing_until_s = None;
@@ -144,24 +368,39 @@ impl Gcs2 {
     }
 
     pub(super) fn is_referencing(&self) -> bool {
-        self.channels.iter().any(|c| c.referencing_until_s.is_some())
+        self.channels.iter().any(|c| c.referencing_until_s.is_some() || c.zeroing_until_s.is_some())
+            || self.platform.as_ref().is_some_and(Platform::is_referencing)
     }
 
     /// Bit 0 is the first axis of `SAI?`.
     pub(super) fn moving_mask(&self, now_s: f64) -> u32 {
+        if let Some(platform) = &self.platform {
+            let all = self.platform_moves(platform, now_s) || self.aligning();
+            return if all { 0x3F } else { 0 };
+        }
         self.channels.iter().enumerate().fold(0, |mask, (i, c)| {
             let moving = self.world.axis(&c.axis, now_s, |a| a.moving(now_s)).unwrap_or(false);
-            mask | u32::from(moving || c.referencing_until_s.is_some()) << i
+            let busy = c.referencing_until_s.is_some() || self.routine_has(&c.name);
+            mask | u32::from(moving || busy) << i
         })
     }
 
     pub(super) fn positions(&self, now_s: f64) -> Vec<String> {
+        if let Some(platform) = &self.platform {
+            let pose = self.pose(platform, now_s);
+            return crate::world_hexapod::AXES.iter().zip(pose).map(|(a, v)| format!("{a}={:.6}", v + 0.0)).collect();
+        }
         let active = self.channels.iter().filter(|c| c.is_active());
-        active.map(|c| format!("{}={:.6}", c.name, c.told_mm(self.encoder_um(c, now_s)))).collect()
+        active.map(|c| format!("{}={:.6}", c.name, c.told(self.encoder_um(c, now_s)))).collect()
     }
 
     /// Axes whose position is another than when it was asked last.
     fn changed_mask(&mut self, now_s: f64) -> u32 {
+        if let Some(mut platform) = self.platform.take() {
+            let mask = self.platform_changed(&mut platform, now_s);
+            self.platform = Some(platform);
+            return mask;
+        }
         let at: Vec<f64> = self.channels.iter().map(|c| self.encoder_um(c, now_s)).collect();
         self.channels.iter_mut().zip(at).enumerate().fold(0, |mask, (i, (c, at))| {
             let before = std::mem::replace(&mut c.told_um, at);
@@ -181,6 +420,11 @@ impl Gcs2 {
     /// Stops every axis at once; error 10 tells.
     pub(super) fn stop(&mut self, now_s: f64) {
         self.world.ordered(now_s, Order::Stop);
+        self.stop_routines(now_s);
+        if let Some(mut platform) = self.platform.take() {
+            self.halt_platform(&mut platform, now_s);
+            self.platform = Some(platform);
+        }
         for i in 0..self.channels.len() {
             self.halt(now_s, i);
         }
@@ -189,6 +433,7 @@ impl Gcs2 {
 
     pub(super) fn halt(&mut self, now_s: f64, index: usize) {
         let channel = &mut self.channels[index];
+        channel.zeroing_until_s = None;
         // A reference move that is cut off leaves the axis unreferenced.
         if channel.referencing_until_s.take().is_some() {
             channel.referenced = false;
@@ -235,7 +480,7 @@ impl Gcs2 {
 }
 
 impl Channel {
-    fn at_power_on(world: &World, axis: String, name: String) -> Channel {
+    fn at_power_on(world: &World, axis: String, name: String, unit_um: f64) -> Channel {
         let now = world.now_s();
         let found = world.axis(&axis, now, |a| (a.encoder(now), a.model().clone()));
         let (at, travel, velocity, acceleration, count_um) = match found {
@@ -247,7 +492,8 @@ impl Channel {
             axis,
             servo: false,
             referenced: false,
-            reference_on: true,
+            // A piezo knows where it is from the start.
+            reference_on: unit_um > 1.0,
             referencing_until_s: None,
             offset_um: 0.0,
             told_um: at,
@@ -255,12 +501,15 @@ impl Channel {
             window_counts: window_counts(count_um),
             count_um,
             target_um: at,
-            velocity_um_s: VELOCITY_UM_S,
+            velocity_um_s: if unit_um > 1.0 { VELOCITY_UM_S } else { PIEZO_VELOCITY_UM_S },
             soft_um: travel,
             soft_on: false,
             travel_um: travel,
             velocity_max_um_s: velocity,
             acceleration_um_s2: acceleration,
+            unit_um,
+            zeroed: false,
+            zeroing_until_s: None,
         }
     }
 }
@@ -281,14 +530,23 @@ impl Channel {
         (self.staged, self.servo, self.referenced) = (there, false, false);
     }
 
-    /// A position of the stage (um) as the controller tells it, mm.
-    pub(super) fn told_mm(&self, um: f64) -> f64 {
-        (um + self.offset_um) / 1000.0
+    /// A position of the stage (um) as the controller tells it, in its unit.
+    pub(super) fn told(&self, um: f64) -> f64 {
+        (um + self.offset_um) / self.unit_um
     }
 
-    /// A position that the controller was told (mm) as one of the stage, um.
-    pub(super) fn stage_um(&self, mm: f64) -> f64 {
-        mm * 1000.0 - self.offset_um
+    /// A position that the controller was told (in its unit) as one of the stage, um.
+    pub(super) fn stage_um(&self, told: f64) -> f64 {
+        told * self.unit_um - self.offset_um
+    }
+
+    /// Whether it may be moved to a position of the stage, um: the code that speaks against it.
+    pub(super) fn admits(&self, um: f64) -> Result<(), i32> {
+        if !self.servo || !self.referenced && self.reference_on {
+            return Err(NOT_REFERENCED);
+        }
+        let (lower, upper) = if self.soft_on { self.soft_um } else { self.travel_um };
+        if um < lower - 1e-6 || um > upper + 1e-6 { Err(OUTSIDE) } else { Ok(()) }
     }
 }
 
@@ -302,7 +560,7 @@ fn window_counts(count_um: f64) -> u32 {
     counts
 }
 
-impl Device for Gcs2 {
+impl Gcs2 {
     fn receive(&mut self, now_s: f64, bytes: &[u8]) {
         self.tick(now_s);
         for byte in bytes {
@@ -310,29 +568,16 @@ impl Device for Gcs2 {
         }
     }
 
-    fn due(&self) -> Option<f64> {
-        self.replies.due()
-    }
-
-    fn reply(&mut self, now_s: f64) -> Option<Vec<u8>> {
-        self.replies.take(now_s)
-    }
-
     fn restart(&mut self, now_s: f64) {
+        self.stop_routines(now_s);
         for i in 0..self.channels.len() {
             self.halt(now_s, i);
         }
         let axes: Vec<(String, String)> = self.channels.iter().map(|c| (c.axis.clone(), c.name.clone())).collect();
-        let (world, model) = (self.world.clone(), self.model.clone());
-        *self = Gcs2::new(world, Some(&model), axes);
-    }
-
-    fn refuse(&mut self, refuse: bool) {
-        self.refuse = refuse;
-    }
-
-    fn hang_up(&mut self) {
-        self.lines.clear();
-        self.replies.clear();
+        if let Some(mut platform) = self.platform.take() {
+            self.halt_platform(&mut platform, now_s);
+        }
+        let (world, model, cycle) = (self.world.clone(), self.model.clone(), self.cycle);
+        *self = Gcs2 { cycle, ..Gcs2::new(world, Some(&model), axes) };
     }
 }

@@ -6,8 +6,6 @@ mod dialogues;
 mod dicon_switch;
 pub(crate) mod dress;
 mod gcs2;
-mod gcs2_commands;
-mod gcs2_parameters;
 mod joinwit_pm;
 mod keysight_laser;
 mod keysight_pm;
@@ -27,6 +25,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::config::{InstrumentWiring, MeterChannel, Role};
 use crate::world::World;
+use crate::world_hexapod::{self, is_hexapod, is_piezo};
 
 /// A device on the far end of a line.
 pub(crate) trait Device {
@@ -97,7 +96,10 @@ pub fn device_kinds() -> &'static [KindInfo] {
         KindInfo {
             kind: "pi-gcs2",
             description: "Physik Instrumente motion controller, GCS 2.0",
-            options: &[("model", "C-884 (default), C-863, C-867"), ("axes", "number of axes, 1 to 6 (default 4)")],
+            options: &[
+                ("model", "C-884 (default), C-863, C-867, C-887, E-712"),
+                ("axes", "number of axes, 1 to 6 (default 4; 3 of E-712; C-887 has its six)"),
+            ],
         },
         KindInfo {
             kind: "newport-1830",
@@ -215,7 +217,7 @@ pub enum DeviceError {
 pub(crate) fn make(world: &World, instrument: &InstrumentWiring) -> Result<Box<dyn Device>, DeviceError> {
     let model = instrument.model.as_deref();
     match (instrument.kind.as_str(), &instrument.role) {
-        ("pi-gcs2", Role::Motion { axes }) => Ok(Box::new(gcs2::Gcs2::new(world.clone(), model, axes.clone()))),
+        ("pi-gcs2", Role::Motion { axes }) => Ok(Box::new(gcs2::Attended::new(world.clone(), model, axes.clone()))),
         ("zaber-ascii", Role::Motion { axes }) => Ok(Box::new(zaber::Zaber::new(world.clone(), model, axes))),
         ("thorlabs-apt", Role::Motion { axes }) => {
             Ok(Box::new(thorlabs_apt::Apt::new(world, &instrument.name, model, axes)?))
@@ -286,9 +288,25 @@ pub fn standalone(kind: &str, options: &BTreeMap<String, String>) -> Result<Inst
     }
     let role = match kind {
         "pi-gcs2" | "newport-smc" | "newport-esp" => {
+            if kind == "pi-gcs2" && is_hexapod(model.as_deref()) {
+                if let Some(count) = options.get("axes").filter(|c| *c != "6") {
+                    return Err(refused("axes", count));
+                }
+                let bench = ["x", "y", "z", "rx", "ry", "rz"].map(String::from);
+                let axes = bench.into_iter().zip(world_hexapod::AXES.map(String::from)).collect();
+                let role = Role::Motion { axes };
+                return Ok(InstrumentWiring {
+                    name: "device".into(),
+                    kind: kind.into(),
+                    port: "device".into(),
+                    model,
+                    role,
+                });
+            }
             let (usual, most) = match kind {
                 "newport-smc" => ("1", 6),
                 "newport-esp" => ("3", 3),
+                _ if is_piezo(model.as_deref()) => ("3", 6),
                 _ => ("4", 6),
             };
             let count = options.get("axes").map_or(usual, String::as_str);

@@ -158,6 +158,20 @@ impl AxisState {
         self.motion_changed(now_s);
     }
 
+    /// Is at a position (um) from now on, where a control loop places it step by step; within its travel, and nowhere
+    /// else while it is stuck.
+    pub fn follow(&mut self, now_s: f64, to_um: f64) {
+        if self.stuck || to_um.is_nan() {
+            return;
+        }
+        self.settle_load(now_s);
+        let from = self.profile.position(now_s);
+        self.asked = to_um.clamp(self.model.travel_um.0, self.model.travel_um.1);
+        self.profile = Profile::at_rest(self.mishap.bounded(from, self.asked));
+        self.settle_load(now_s);
+        self.motion_changed(now_s);
+    }
+
     /// Brakes at full deceleration.
     pub fn stop(&mut self, now_s: f64) {
         if !self.moving(now_s) {

@@ -188,7 +188,7 @@ fn walk(from: f64, end: f64, free: impl Fn(f64) -> bool) -> f64 {
 }
 
 /// Shift (mm) and rotation of a pose.
-fn rigid(pose: &[f64; 6]) -> (Vector3<f64>, Rotation3<f64>) {
+pub(crate) fn rigid(pose: &[f64; 6]) -> (Vector3<f64>, Rotation3<f64>) {
     let about = |axis, deg: f64| Rotation3::from_axis_angle(&axis, deg.to_radians());
     let turn =
         about(Vector3::x_axis(), pose[3]) * about(Vector3::y_axis(), pose[4]) * about(Vector3::z_axis(), pose[5]);
@@ -196,7 +196,7 @@ fn rigid(pose: &[f64; 6]) -> (Vector3<f64>, Rotation3<f64>) {
 }
 
 /// The pose of a shift (mm) and a rotation; V within 90 deg.
-fn gcs(shift: Vector3<f64>, turn: Rotation3<f64>) -> [f64; 6] {
+pub(crate) fn gcs(shift: Vector3<f64>, turn: Rotation3<f64>) -> [f64; 6] {
     let r = turn.matrix();
     let v = r[(0, 2)].clamp(-1.0, 1.0).asin();
     let u = (-r[(1, 2)]).atan2(r[(2, 2)]);

@@ -22,6 +22,7 @@ const SWITCH_LOSS_DB: f64 = 0.7;
 impl World {
     /// Mean power of a view over a window, W, without noise.
     fn light(&self, view: &View, begin_s: f64, end_s: f64) -> f64 {
+        self.advance(end_s);
         crate::dither::advance(&mut self.inner.borrow_mut(), end_s);
         let inner = self.inner.borrow();
         if let Some(steady) = inner.steady_w {
@@ -29,6 +30,7 @@ impl World {
         }
         let moves = matches!(view, View::Lane(_) | View::Switched(_))
             && inner.axes.values().any(|a| a.moving(begin_s) || a.moving(end_s) || !a.settled(end_s));
+        let moves = moves || inner.hexapod.as_ref().is_some_and(|h| h.state.moving(begin_s) || h.state.moving(end_s));
         let looks: u32 = if moves && end_s > begin_s { WINDOW_LOOKS } else { 1 };
         let mut sum = 0.0;
         for k in 0..looks {

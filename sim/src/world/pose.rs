@@ -39,6 +39,13 @@ impl Inner {
             })
             .collect();
         let mut pose = stage::pose(&self.stage, &positions);
+        if let Some(hexapod) = &self.hexapod {
+            let carried = hexapod.optical(&self.plan.axes, now_s);
+            for k in 0..3 {
+                pose.um[k] += carried.um[k];
+                pose.rad[k] += carried.rad[k];
+            }
+        }
         let drift = self.drift.um(now_s, &self.heater());
         let shake = self.vibration.as_ref().map_or([0.0; 3], |v| v.um(now_s));
         for (k, at) in pose.um.iter_mut().enumerate() {

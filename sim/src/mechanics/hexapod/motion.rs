@@ -108,6 +108,18 @@ impl HexapodState {
         (slower(pace * mm_max, pace * deg_max), acceleration)
     }
 
+    /// Is at a pose (mm, deg) from now on, where a control loop places it step by step.
+    ///
+    /// # Errors
+    /// The obstacle, if the pose cannot be reached; then nothing has changed.
+    pub fn follow(&mut self, now_s: f64, to: [f64; 6]) -> Result<(), Obstacle> {
+        self.model.reachable(&to, self.pivot_mm)?;
+        self.rest(now_s);
+        self.behind[0] = drag(&self.behind[0], &self.model.legs(&to, self.pivot_mm), self.model.play_mm);
+        (self.from, self.to) = (to, to);
+        Ok(())
+    }
+
     /// Brakes along the path.
     pub fn stop(&mut self, now_s: f64) {
         if self.moving(now_s) {

@@ -1,22 +1,24 @@
 //! The GCS 2.0 commands of a motion controller: what each does to the state, and the error codes it refuses with.
 
-use super::gcs2::{Channel, Gcs2};
-use super::gcs2_parameters::{NOSTAGE, STAGE};
+use super::parameters::{NOSTAGE, STAGE};
+use super::{Channel, Gcs2};
 
 /// Unknown command.
 const UNKNOWN: i32 = 2;
 /// Motion without reference, or with the servo off.
-const NOT_REFERENCED: i32 = 5;
+pub(super) const NOT_REFERENCED: i32 = 5;
 /// Target outside the limits.
-const OUTSIDE: i32 = 7;
+pub(super) const OUTSIDE: i32 = 7;
 /// Velocity outside the limits.
 pub(super) const VELOCITY: i32 = 8;
+/// Stopped by command.
+pub(super) const STOPPED: i32 = 10;
 /// Axis name unknown.
 pub(super) const NO_AXIS: i32 = 15;
 /// Argument out of range.
 pub(super) const RANGE: i32 = 17;
 /// Axis named twice.
-const TWICE: i32 = 22;
+pub(super) const TWICE: i32 = 22;
 /// Wrong number of arguments.
 pub(super) const COUNT: i32 = 24;
 /// Not a number.
@@ -26,68 +28,14 @@ pub(super) const MISSING: i32 = 26;
 /// Soft limit out of range.
 pub(super) const SOFT: i32 = 27;
 /// `POS` while the position comes from a reference move only.
-const NOT_ALLOWED: i32 = 34;
+pub(super) const NOT_ALLOWED: i32 = 34;
 /// Busy with a reference move.
-const BUSY: i32 = 1005;
+pub(super) const BUSY: i32 = 1005;
 
-/// What `HLP?` lists; clients decide by it what exists.
-const HELP: &[&str] = &[
-    "#3 Get Real-Time Position",
-    "#4 Get Status Register",
-    "#5 Request Motion Status",
-    "#6 Query For Position Change",
-    "#7 Request Controller Ready Status",
-    "#8 Query If Macro Is Running",
-    "#24 Stop All Axes",
-    "*IDN? Get Device Identification",
-    "ACC? [{<AxisID>}] Get Closed-Loop Acceleration",
-    "CST {<AxisID> <StageName>} Set Assignment Of Stages To Axes",
-    "CST? [{<AxisID>}] Get Assignment Of Stages To Axes",
-    "CSV? Get Current Syntax Version",
-    "DEC? [{<AxisID>}] Get Closed-Loop Deceleration",
-    "DFH [{<AxisID>}] Define Home Position",
-    "DFH? [{<AxisID>}] Get Home Position Definition",
-    "ECO? <String> Echo A String",
-    "ERR? Get Error Number",
-    "FNL [{<AxisID>}] Fast Reference Move To Negative Limit",
-    "FPL [{<AxisID>}] Fast Reference Move To Positive Limit",
-    "FRF [{<AxisID>}] Fast Reference Move To Reference Switch",
-    "FRF? [{<AxisID>}] Get Referencing Result",
-    "GOH [{<AxisID>}] Go To Home Position",
-    "HLP? Get List Of Available Commands",
-    "HLT [{<AxisID>}] Halt Motion Smoothly",
-    "HPA? Get List Of Available Parameters",
-    "LIM? [{<AxisID>}] Indicate Limit Switches",
-    "MOV {<AxisID> <Position>} Set Target Position",
-    "MOV? [{<AxisID>}] Get Target Position",
-    "MVR {<AxisID> <Distance>} Set Target Relative To Current Target",
-    "NLM {<AxisID> <LowLimit>} Set Low Position Soft Limit",
-    "NLM? [{<AxisID>}] Get Low Position Soft Limit",
-    "ONT? [{<AxisID>}] Get On Target State",
-    "PLM {<AxisID> <HighLimit>} Set High Position Soft Limit",
-    "PLM? [{<AxisID>}] Get High Position Soft Limit",
-    "POS {<AxisID> <Position>} Set Real Position",
-    "POS? [{<AxisID>}] Get Real Position",
-    "PUN? [{<AxisID>}] Get Position Unit",
-    "RBT Reboot System",
-    "RON {<AxisID> <ReferenceOn>} Set Reference Mode",
-    "RON? [{<AxisID>}] Get Reference Mode",
-    "SAI? [ALL] Get List Of Current Axis Identifiers",
-    "SPA {<ItemID> <PamID> <PamValue>} Set Volatile Memory Parameters",
-    "SPA? [{<ItemID> <PamID>}] Get Volatile Memory Parameters",
-    "SSL {<AxisID> <SoftLimitsOn>} Set Soft Limit",
-    "SSL? [{<AxisID>}] Get Soft Limit Status",
-    "STP Stop All Axes",
-    "SVO {<AxisID> <ServoState>} Set Servo Mode",
-    "SVO? [{<AxisID>}] Get Servo Mode",
-    "TMN? [{<AxisID>}] Get Minimum Commandable Position",
-    "TMX? [{<AxisID>}] Get Maximum Commandable Position",
-    "TRS? [{<AxisID>}] Indicate Reference Switch",
-    "VEL {<AxisID> <Velocity>} Set Closed-Loop Velocity",
-    "VEL? [{<AxisID>}] Get Closed-Loop Velocity",
-    "VER? Get Versions Of Firmware And Drivers",
-    "VST? Get List Of Available Stages",
-];
+/// Commands that change a position: they start a recording.
+const MOVING: &[&str] = &["MOV", "MVR", "GOH", "FRF", "FNL", "FPL", "FRS", "ATZ"];
+/// What only controllers of stages with switches have.
+const STAGE_ONLY: &[&str] = &["FRF", "FNL", "FPL", "RON", "TRS", "LIM", "DFH", "GOH", "CST"];
 
 impl Gcs2 {
     /// Does one command; `Err` is the code for the error register.
@@ -95,15 +43,22 @@ impl Gcs2 {
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         let args: Vec<&str> = rest.split_whitespace().collect();
         let word = word.to_ascii_uppercase();
-        match word.strip_suffix('?') {
-            Some(question) => self.ask(now_s, question, &args),
-            None => self.set(now_s, &word, &args),
+        if let Some(question) = word.strip_suffix('?') {
+            if question != "ERR" {
+                self.recorder.command(false, self.cycle_at(now_s) + 1);
+            }
+            return self.ask(now_s, question, &args);
         }
+        let done = self.set(now_s, line, &word, &args);
+        let moves = done.is_ok() && MOVING.contains(&word.as_str());
+        if word != "DRT" {
+            self.recorder.command(moves, self.cycle_at(now_s) + 1);
+        }
+        done
     }
 
     fn ask(&mut self, now_s: f64, word: &str, args: &[&str]) -> Result<(), i32> {
-        let texts = self.texts(word, args)?;
-        if !texts.is_empty() {
+        if let Some(texts) = self.ask_more(now_s, word, args)? {
             self.say(now_s, &texts);
             return Ok(());
         }
@@ -118,6 +73,32 @@ impl Gcs2 {
         Ok(())
     }
 
+    /// Queries of all that is no axis of its own; none for one that asks values of axes.
+    fn ask_more(&mut self, now_s: f64, word: &str, args: &[&str]) -> Result<Option<Vec<String>>, i32> {
+        if let Some(mut platform) = self.platform.take() {
+            let answer = self.ask_platform(&mut platform, now_s, word, args);
+            self.platform = Some(platform);
+            if let Some(texts) = answer? {
+                return Ok(Some(texts));
+            }
+        }
+        let texts = self.texts(word, args)?;
+        if !texts.is_empty() {
+            return Ok(Some(texts));
+        }
+        if let Some(texts) = self.ask_inputs(now_s, word, args)? {
+            return Ok(Some(texts));
+        }
+        if let Some(texts) = self.recorder.ask(word, args, self.servo_s())? {
+            return Ok(Some(texts));
+        }
+        let texts = if self.aligns() { self.ask_alignment(word, args)? } else { None };
+        if texts.is_none() && self.platform.is_some() {
+            return Err(UNKNOWN);
+        }
+        Ok(texts)
+    }
+
     /// Queries whose answers are texts; empty for one that asks values of axes.
     fn texts(&mut self, word: &str, args: &[&str]) -> Result<Vec<String>, i32> {
         Ok(match word {
@@ -130,12 +111,13 @@ impl Gcs2 {
                 self.channels.iter().filter(|c| all || c.is_active()).map(|c| c.name.clone()).collect()
             }
             "HLP" => self.help(),
-            "HPA" => Gcs2::parameter_help(),
+            "HPA" => self.parameter_help(),
             "SPA" => self.ask_parameters(args)?,
-            "VST" => vec![STAGE.into(), NOSTAGE.into()],
+            "VST" if self.platform.is_none() && !self.is_piezo() => vec![STAGE.into(), NOSTAGE.into()],
             "ECO" if args.is_empty() => return Err(MISSING),
             "ECO" => vec![args.join(" ")],
-            "CST" => self.stages(args)?,
+            "CST" if !self.is_piezo() => self.stages(args)?,
+            "VST" => return Err(UNKNOWN),
             _ => Vec::new(),
         })
     }
@@ -151,9 +133,12 @@ impl Gcs2 {
 
     /// What a query of one axis answers; `None` for a query there is not.
     fn value(&self, now_s: f64, word: &str, c: &Channel) -> Option<String> {
-        let mm = |um: f64| format!("{:.6}", um / 1000.0);
+        if self.is_piezo() && STAGE_ONLY.contains(&word) {
+            return None;
+        }
+        let mm = |um: f64| format!("{:.6}", um / c.unit_um);
         let bit = |b: bool| u8::from(b).to_string();
-        let at = |um: f64| format!("{:.6}", c.told_mm(um));
+        let at = |um: f64| format!("{:.6}", c.told(um));
         let soft = |limit: f64, travel: f64| if c.soft_on { limit } else { travel };
         Some(match word {
             "POS" => at(self.encoder_um(c, now_s)),
@@ -170,7 +155,14 @@ impl Gcs2 {
             "NLM" => at(c.soft_um.0),
             "PLM" => at(c.soft_um.1),
             "SSL" => bit(c.soft_on),
-            "PUN" => "MM".into(),
+            "PUN" => c.unit().into(),
+            "ATZ" if self.is_piezo() => bit(c.zeroed),
+            "OVF" if self.is_piezo() => "0".into(),
+            // The amplifier gives 100 V over the travel.
+            "VOL" if self.is_piezo() => {
+                let share = (self.encoder_um(c, now_s) - c.travel_um.0) / (c.travel_um.1 - c.travel_um.0).max(1e-9);
+                format!("{:.6}", 100.0 * share)
+            }
             // The position at which home was defined.
             "DFH" => mm(0.0 - c.offset_um),
             _ => return None,
@@ -179,29 +171,58 @@ impl Gcs2 {
 
     fn help(&self) -> Vec<String> {
         let mut lines = vec!["The following commands are valid:".to_string()];
-        lines.extend(HELP.iter().map(|l| (*l).to_string()));
+        lines.extend(super::help::lines(self.platform.is_some(), self.is_piezo()).map(String::from));
         lines.push("end of help".into());
         lines
     }
 
-    fn set(&mut self, now_s: f64, word: &str, args: &[&str]) -> Result<(), i32> {
+    fn set(&mut self, now_s: f64, line: &str, word: &str, args: &[&str]) -> Result<(), i32> {
+        match word {
+            "STP" => {
+                self.stop(now_s);
+                return Ok(());
+            }
+            "RBT" => {
+                self.restart(now_s);
+                return Ok(());
+            }
+            "SPA" => return self.set_parameters(args),
+            // A halt of an axis ends what a routine does with it.
+            "HLT" => self.stop_routines(now_s),
+            _ => {}
+        }
+        if let Some(mut platform) = self.platform.take() {
+            let done = self.set_platform(&mut platform, now_s, word, args);
+            self.platform = Some(platform);
+            if let Some(done) = done {
+                return done;
+            }
+        }
+        let cycle = self.cycle_at(now_s) + 1;
+        if let Some(done) = self.set_inputs(word, args).or_else(|| self.set_recorder(word, args, cycle)) {
+            return done;
+        }
+        if self.aligns()
+            && let Some(done) = self.set_alignment(now_s, line, word, args)
+        {
+            return done;
+        }
+        if self.platform.is_some() { Err(UNKNOWN) } else { self.set_axes(now_s, word, args) }
+    }
+
+    fn set_axes(&mut self, now_s: f64, word: &str, args: &[&str]) -> Result<(), i32> {
+        if self.is_piezo() && STAGE_ONLY.contains(&word) {
+            return Err(UNKNOWN);
+        }
         match word {
             "MOV" | "MVR" => self.start(now_s, word == "MVR", args),
             "FRF" | "FNL" | "FPL" => self.reference(now_s, word, args),
-            "STP" => {
-                self.stop(now_s);
-                Ok(())
-            }
+            "ATZ" if self.is_piezo() => self.auto_zero(now_s, args),
             "HLT" => {
                 for index in self.named_or_all(args)? {
                     self.halt(now_s, index);
                 }
-                self.raise(10);
-                Ok(())
-            }
-            "RBT" => {
-                use super::Device as _;
-                self.restart(now_s);
+                self.raise(STOPPED);
                 Ok(())
             }
             "CST" => self.assign(now_s, args),
@@ -213,7 +234,6 @@ impl Gcs2 {
                 Ok(())
             }
             "GOH" => self.go_home(now_s, args),
-            "SPA" => self.set_parameters(args),
             "SVO" | "RON" | "SSL" => self.switches(now_s, word, args),
             "VEL" | "NLM" | "PLM" | "POS" => self.values(now_s, word, args),
             _ => Err(UNKNOWN),
@@ -224,7 +244,7 @@ impl Gcs2 {
         let pairs = self.pairs(args)?;
         let targets = pairs.into_iter().map(|(index, mm)| {
             let channel = &self.channels[index];
-            (index, if relative { channel.target_um + mm * 1000.0 } else { channel.stage_um(mm) })
+            (index, if relative { channel.target_um + mm * channel.unit_um } else { channel.stage_um(mm) })
         });
         self.go_to(now_s, targets.collect())
     }
@@ -239,15 +259,10 @@ impl Gcs2 {
         if self.is_referencing() {
             return Err(BUSY);
         }
+        let names: Vec<&str> = targets.iter().map(|(i, _)| self.channels[*i].name.as_str()).collect();
+        self.no_routine_on(names.into_iter())?;
         for (index, target) in &targets {
-            let channel = &self.channels[*index];
-            if !channel.servo || !channel.referenced && channel.reference_on {
-                return Err(NOT_REFERENCED);
-            }
-            let (lower, upper) = if channel.soft_on { channel.soft_um } else { channel.travel_um };
-            if *target < lower - 1e-6 || *target > upper + 1e-6 {
-                return Err(OUTSIDE);
-            }
+            self.channels[*index].admits(*target)?;
         }
         // All or nothing: every axis was checked before the first one moves.
         for (index, target) in targets {
@@ -298,7 +313,7 @@ impl Gcs2 {
         let pairs = self.pairs(args)?;
         for (index, mm) in &pairs {
             let channel = &self.channels[*index];
-            let (um_s, um) = (mm * 1000.0, channel.stage_um(*mm));
+            let (um_s, um) = (mm * channel.unit_um, channel.stage_um(*mm));
             match word {
                 "VEL" if um_s <= 0.0 || um_s > channel.velocity_max_um_s => return Err(VELOCITY),
                 "NLM" | "PLM" if um < channel.travel_um.0 - 1e-6 || um > channel.travel_um.1 + 1e-6 => {
@@ -313,11 +328,11 @@ impl Gcs2 {
             let channel = &mut self.channels[index];
             let um = channel.stage_um(mm);
             match word {
-                "VEL" => channel.velocity_um_s = mm * 1000.0,
+                "VEL" => channel.velocity_um_s = mm * channel.unit_um,
                 "NLM" => channel.soft_um.0 = um,
                 "PLM" => channel.soft_um.1 = um,
                 _ => {
-                    channel.offset_um = mm * 1000.0 - here;
+                    channel.offset_um = mm * channel.unit_um - here;
                     channel.target_um = here;
                     channel.referenced = true;
                 }
