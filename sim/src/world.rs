@@ -211,7 +211,6 @@ impl World {
         let mut inner = self.inner.borrow_mut();
         let stuck = inner.faulty(FaultKind::AxisStuck, name, now_s);
         let (since_s, mishap) = inner.mishap(name, now_s);
-        inner.touch(now_s);
         let axis = inner.axes.get_mut(name)?;
         axis.suffer(since_s, mishap);
         axis.hold(now_s, stuck);
@@ -274,7 +273,10 @@ impl World {
     /// Keeps what a stage was told, for the back door.
     pub(crate) fn ordered(&self, t_s: f64, order: Order) {
         self.advance(t_s);
-        let orders = &mut self.inner.borrow_mut().orders;
+        let mut inner = self.inner.borrow_mut();
+        // Before the way changes: what was touched on it.
+        inner.touch(t_s);
+        let orders = &mut inner.orders;
         if orders.len() == ORDERS_MAX {
             orders.pop_front();
         }

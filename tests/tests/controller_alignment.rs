@@ -132,7 +132,9 @@ fn a_stop_ends_a_routine_that_was_left_running() {
         stage.stop_all().await.unwrap();
         let stopped = world.backdoor().truth().fibre_um;
         clock.sleep(Duration::from_secs(1)).await;
-        assert_eq!(world.backdoor().truth().fibre_um, stopped);
+        let after = world.backdoor().truth().fibre_um;
+        let moved = after.iter().zip(stopped).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!(moved < 0.1, "no more than the bench shakes: {moved} um");
         stage.start_move(&[("1", 50.0), ("2", 50.0)]).await.unwrap();
     });
 }

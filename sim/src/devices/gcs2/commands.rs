@@ -43,6 +43,7 @@ impl Gcs2 {
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         let args: Vec<&str> = rest.split_whitespace().collect();
         let word = word.to_ascii_uppercase();
+        self.recorder.mind(word.trim_end_matches('?'));
         if let Some(question) = word.strip_suffix('?') {
             if question != "ERR" {
                 self.recorder.command(false, self.cycle_at(now_s) + 1);

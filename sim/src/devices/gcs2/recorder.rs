@@ -55,6 +55,9 @@ pub(super) struct Recorder {
     pub(super) rate: u64,
     /// Servo cycle of the next point while it records.
     next: Option<u64>,
+    /// A client has asked for, or set, anything of it. Before that nobody reads what every move would leave in it, and it
+    /// costs as much time as all else that the world does.
+    minded: bool,
 }
 
 impl Recorder {
@@ -62,7 +65,12 @@ impl Recorder {
         let table = Table { source: first_axis.into(), option: 0, points: Vec::new() };
         let mut tables = vec![table; TABLES];
         (tables[0].option, tables[1].option) = (1, 2);
-        Recorder { tables, trigger: 0, rate: 1, next: None }
+        Recorder { tables, trigger: 0, rate: 1, next: None, minded: false }
+    }
+
+    /// A client has said one of the recorder's words.
+    pub(super) fn mind(&mut self, word: &str) {
+        self.minded |= matches!(word, "DRC" | "DRT" | "RTR" | "DRR" | "DRL" | "TNR" | "HDR");
     }
 
     /// Servo cycle of the next point.
@@ -72,7 +80,7 @@ impl Recorder {
 
     fn begin(&mut self, cycle: u64) {
         self.tables.iter_mut().for_each(|t| t.points.clear());
-        self.next = self.tables.iter().any(|t| t.option != 0).then_some(cycle);
+        self.next = (self.minded && self.tables.iter().any(|t| t.option != 0)).then_some(cycle);
     }
 
     /// A command has come that changes a position, or not; recording begins with the servo cycle after it.
