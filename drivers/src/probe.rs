@@ -65,6 +65,9 @@ const IDENTITIES: &[(&str, &[&str], &str, Class)] = &[
     ("thorlabs", &["pm"], "thorlabs-pm", Class::Meter),
     ("keysight", &["n777"], "keysight-laser", Class::Source),
     ("agilent", &["n777", "8160"], "keysight-laser", Class::Source),
+    ("keysight", &["n774", "816"], "keysight-pm", Class::Meter),
+    ("agilent", &["n774", "816"], "keysight-pm", Class::Meter),
+    ("santec", &["tsl"], "santec-tsl", Class::Source),
 ];
 
 fn by_identity(answer: &[u8]) -> Option<Known> {
@@ -139,6 +142,8 @@ mod tests {
         check("(c)2015 Physik Instrumente (PI) GmbH & Co. KG, C-884, 0123456789, 1.2.0\n", Some("pi-gcs2"));
         check("Thorlabs,PM101,M01,1.2\n", Some("thorlabs-pm"));
         check("Keysight Technologies,N7776C,MY0,1.2\r\n", Some("keysight-laser"));
+        check("Keysight Technologies,N7745A,DE0,V1.1\n", Some("keysight-pm"));
+        check("SANTEC,TSL-570,22020001,0001.0000.0001\r\n", Some("santec-tsl"));
         check("Keysight Technologies,E4980A,MY0,1.2\n", None);
         check("garbage", None);
         check("", None);
