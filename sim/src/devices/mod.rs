@@ -262,6 +262,12 @@ pub(crate) fn make(world: &World, instrument: &InstrumentWiring) -> Result<Box<d
 /// Axes of the world of a single device.
 const AXES: [&str; 6] = ["x", "y", "z", "a4", "a5", "a6"];
 
+/// The models that a kind's option lists, without the remarks on them.
+fn models(listed: &'static str) -> impl Iterator<Item = &'static str> {
+    let names = listed.split(';').next().unwrap_or_default();
+    names.split(", ").map(|word| word.trim_end_matches(" (default)"))
+}
+
 /// Checks the options of a single device and gives its wiring on a port named `device`.
 ///
 /// # Errors
@@ -281,7 +287,7 @@ pub fn standalone(kind: &str, options: &BTreeMap<String, String>) -> Result<Inst
     let mut model = options.get("model").cloned();
     if let Some(model) = &model {
         let known = info.options.iter().find(|(name, _)| *name == "model").map_or("", |(_, values)| values);
-        let takes = known.split(", ").any(|word| word.trim_end_matches(" (default)") == model);
+        let takes = models(known).any(|word| word == model);
         if !takes {
             return Err(refused("model", model));
         }
@@ -361,4 +367,19 @@ pub fn standalone(kind: &str, options: &BTreeMap<String, String>) -> Result<Inst
         _ => Role::Source,
     };
     Ok(InstrumentWiring { name: "device".into(), kind: kind.to_string(), port: "device".into(), model, role })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_model_that_is_listed_is_taken_and_no_other() {
+        for info in device_kinds() {
+            let Some((_, listed)) = info.options.iter().find(|(name, _)| *name == "model") else { continue };
+            let with = |model: &str| standalone(info.kind, &BTreeMap::from([("model".to_string(), model.to_string())]));
+            assert!(models(listed).all(|model| with(model).is_ok()), "{}: {listed}", info.kind);
+            assert!(with("nonsense").is_err());
+        }
+    }
 }

@@ -275,7 +275,8 @@ const DRESS: &[(&str, &str)] =
     &[("identity", "the whole answer to *IDN?, commas and all"), ("terminator", "lf (default), crlf, cr")];
 
 /// Kinds that do not: binary, or with lines of their own.
-const UNDRESSED: &[&str] = &["zaber-ascii", "thorlabs-apt", "joinwit-pm", "newport-smc"];
+const UNDRESSED: &[&str] =
+    &["zaber-ascii", "thorlabs-apt", "thorlabs-pm-lan", "joinwit-pm", "newport-smc", "newport-1830", "dicon-switch"];
 
 /// Takes the options that dress a device.
 fn dress(kind: &str, options: &mut BTreeMap<String, String>) -> Result<Dress, Failure> {
