@@ -394,7 +394,7 @@ impl Gcs2 {
         active.map(|c| format!("{}={:.6}", c.name, c.told(self.encoder_um(c, now_s)))).collect()
     }
 
-    /// Axes whose position is another than when it was asked last.
+    /// Axes whose position is another than when it was asked last, by more than the flicker of the last digit.
     fn changed_mask(&mut self, now_s: f64) -> u32 {
         if let Some(mut platform) = self.platform.take() {
             let mask = self.platform_changed(&mut platform, now_s);
@@ -404,7 +404,7 @@ impl Gcs2 {
         let at: Vec<f64> = self.channels.iter().map(|c| self.encoder_um(c, now_s)).collect();
         self.channels.iter_mut().zip(at).enumerate().fold(0, |mask, (i, (c, at))| {
             let before = std::mem::replace(&mut c.told_um, at);
-            mask | u32::from((at - before).abs() >= c.count_um) << i
+            mask | u32::from((at - before).abs() > 1.5 * c.count_um) << i
         })
     }
 

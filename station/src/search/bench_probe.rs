@@ -1,5 +1,7 @@
 //! A bench as a [`Probe`]: moves through the envelope, and keeps every sample for the trace.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use recipes::Axis;
 
@@ -12,6 +14,12 @@ const TRIALS: usize = 3;
 
 /// Relative noise of a reading that optical benches show (connectors, polarisation, laser), dB.
 const TECHNICAL_DB: f64 = 0.005;
+
+/// Drift of a bench that has not warmed up evenly, um a second (10 um an hour).
+const DRIFT_UM_S: f64 = 0.003;
+
+/// Wander of a stabilised laser over the seconds of a search, dB.
+const WANDER_DB: f64 = 0.005;
 
 /// How far the play of a bench file may be off, relative.
 const PLAY_SPREAD: f64 = 0.3;
@@ -67,8 +75,15 @@ impl<'b> BenchProbe<'b> {
         let channels = vec![ChannelInfo { name: signal.name.clone(), floor: signal.floor, relative_db: TECHNICAL_DB }];
         let settle = config.axes.iter().map(|a| a.settle_s).fold(0.0, f64::max);
         // A move asks four to six times over the line, about as often as two readings do.
-        let costs = Costs { move_s: settle + 2.0 * reading_s, reading_s, sweep_s: settle + 2.0 * reading_s, sample_s };
-        Ok(BenchProbe { info: ProbeInfo { axes, channels, costs }, bench, trace: Vec::new() })
+        let costs = Costs {
+            move_s: settle + 2.0 * reading_s,
+            reading_s,
+            sweep_s: settle + 2.0 * reading_s,
+            sample_s,
+            lag_s: 0.0,
+        };
+        let info = ProbeInfo { axes, channels, costs, drift_um_s: DRIFT_UM_S, wander_db: WANDER_DB, curves: false };
+        Ok(BenchProbe { info, bench, trace: Vec::new() })
     }
 
     /// The samples so far, in the order of time.
@@ -134,5 +149,9 @@ impl Probe for BenchProbe<'_> {
         let samples = self.bench.sweep(&targets, speed).await?;
         self.keep(&samples)?;
         Ok(samples)
+    }
+
+    async fn wait(&mut self, seconds: f64) {
+        self.bench.clock().sleep(Duration::from_secs_f64(seconds.max(0.0))).await;
     }
 }

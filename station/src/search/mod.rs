@@ -56,6 +56,8 @@ pub struct Costs {
     pub sweep_s: f64,
     /// From one sample of a sweep to the next.
     pub sample_s: f64,
+    /// A reading taken sooner than this after a motion shows what the reading before it saw; 0 where none does.
+    pub lag_s: f64,
 }
 
 /// What a probe says of itself.
@@ -67,6 +69,12 @@ pub struct ProbeInfo {
     pub channels: Vec<ChannelInfo>,
     /// Costs.
     pub costs: Costs,
+    /// Speed at which the part may drift across the light, um a second, as known.
+    pub drift_um_s: f64,
+    /// How far the source's power may wander while a search lasts, dB.
+    pub wander_db: f64,
+    /// Whether a sweep follows a path of many points as a curve, without stopping at each.
+    pub curves: bool,
 }
 
 impl ProbeInfo {
@@ -116,6 +124,31 @@ pub trait Probe {
     /// Moves straight from here to there at a speed (um/s), measuring all along; every sample has its own time and
     /// actual position. Slower than asked where the axes cannot go so fast.
     async fn sweep(&mut self, to: &[f64], speed: f64) -> Result<Vec<Sample>, SearchError>;
+
+    /// Moves to the path's first point, then along it at a speed (um/s), measuring all along; where `stop_above` is
+    /// given it may end early once a sample's first channel exceeds it. A probe without curves stops at every point.
+    async fn sweep_path(
+        &mut self,
+        path: &[Vec<f64>],
+        speed: f64,
+        stop_above: Option<Power>,
+    ) -> Result<Vec<Sample>, SearchError> {
+        let Some((first, legs)) = path.split_first() else { return Ok(Vec::new()) };
+        self.move_to(first).await?;
+        let mut samples = Vec::new();
+        for to in legs {
+            samples.extend(self.sweep(to, speed).await?);
+            if stop_above.is_some_and(|p| {
+                samples.iter().any(|s| matches!(s.readings.first(), Some(Reading::Power(q)) if *q > p))
+            }) {
+                break;
+            }
+        }
+        Ok(samples)
+    }
+
+    /// Lets time pass without moving or measuring.
+    async fn wait(&mut self, seconds: f64);
 }
 
 /// The power of a sample's first channel; an under-range reading counts as none.
@@ -175,8 +208,15 @@ pub(crate) mod formula {
             };
             let channels =
                 vec![ChannelInfo { name: "signal".into(), floor: Power::from_dbm(-70.0), relative_db: noise_db }];
-            let costs = Costs { move_s: 0.02, reading_s: 0.004, sweep_s: 0.02, sample_s: 0.004 };
-            let info = ProbeInfo { axes: vec![axis(Axis::X), axis(Axis::Y), axis(Axis::Z)], channels, costs };
+            let costs = Costs { move_s: 0.02, reading_s: 0.004, sweep_s: 0.02, sample_s: 0.004, lag_s: 0.0 };
+            let info = ProbeInfo {
+                axes: vec![axis(Axis::X), axis(Axis::Y), axis(Axis::Z)],
+                channels,
+                costs,
+                drift_um_s: 0.0,
+                wander_db: 0.0,
+                curves: false,
+            };
             Formula {
                 info,
                 peak,
@@ -249,5 +289,6 @@ pub(crate) mod formula {
             }
             Ok(samples)
         }
+        async fn wait(&mut self, _: f64) {}
     }
 }
