@@ -265,7 +265,11 @@ impl<'a> Outlook<'a> {
             j.column_mut(c).unscale_mut(self.model.prior[*index].sd);
         }
         let l = r.spread.l();
-        let spread = &l * l.transpose();
+        let mut spread = &l * l.transpose();
+        let here = pose(stands);
+        for i in 0..self.model.channels.len() {
+            spread[(i, i)] += self.model.bent(&self.fit.p, &here, t_s, i, &self.fit.covariance);
+        }
         (j, spread)
     }
 

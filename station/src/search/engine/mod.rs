@@ -213,7 +213,8 @@ impl<'a> Engine<'a> {
         self.readings += 1;
         let dbm = levels(&sample)?;
         let value = self.value(&dbm);
-        self.data.seen.push(Seen { commands: self.data.history.len(), t_s: self.t_s(), dbm });
+        let bent = vec![0.0; dbm.len()];
+        self.data.seen.push(Seen { commands: self.data.history.len(), t_s: self.t_s(), dbm, bent });
         Ok(value)
     }
 

@@ -1,6 +1,8 @@
 //! What the engine believes: log power as a physical function of the pose, with everything that is not known exactly as
 //! a parameter with a prior. It knows no stage and no meter, only numbers.
 
+use nalgebra::{DMatrix, DVector};
+
 use super::Setup;
 use super::optics::{Coupled, DB_PER_NEPER, coupled};
 
@@ -38,6 +40,13 @@ const DEG: f64 = std::f64::consts::PI / 180.0;
 
 /// Light that reaches the meter whatever the pose, mW: only keeps the model finite in the dark.
 const STRAY_MW: f64 = 3e-8;
+
+/// Indices of the pivot's second and third number.
+const PIVOT_Y: usize = at::PIVOT + 1;
+const PIVOT_Z: usize = at::PIVOT + 2;
+
+/// Beyond this, dB, a reading says nothing anyway.
+const BENT_MAX_DB: f64 = 3.0;
 
 /// A prior: mean and one standard deviation; 0 where the value is known.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -174,5 +183,58 @@ impl Model {
             *slope *= share;
         }
         10.0 * (light + STRAY_MW).log10()
+    }
+
+    /// Variance of what channel `i` shows that its slopes do not tell, dB squared: power falls with the square of the
+    /// offset across the light, so where the slope is nothing an uncertain offset still dims. `covariance` is of the free
+    /// parameters.
+    pub(super) fn bent(&self, p: &[f64], pose: &Pose, t_s: f64, i: usize, covariance: &DMatrix<f64>) -> f64 {
+        let c = |k: usize| pose[k] - p[at::CENTRE + k];
+        let (e0, e1) = (c(0) - p[at::DRIFT_X] * t_s, c(1) - p[at::DRIFT_Y] * t_s);
+        let (a, b, g) = (c(3) * DEG, c(4) * DEG, c(5) * DEG);
+        let (sin, cos) = p[at::ROTATION].sin_cos();
+        let (sin_s, cos_s) = (p[at::ROTATION] + p[at::SHEAR]).sin_cos();
+        let [lx, ly, lz] = [p[at::PIVOT], p[at::PIVOT + 1], p[at::PIVOT + 2]];
+        let along = self.channels[i];
+        let z = c(2) - lx * b - ly * a - along * b;
+        let k = at::CHANNEL + 3 * i;
+        let mut total = 0.0;
+        for side in 0..2 {
+            // By x and y of the stage, by the turns, by rotation and shear.
+            let (walk, by_x, by_y, by_a, by_b, by_g, by_turn, by_shear) = if side == 0 {
+                let turn = -sin * e0 - cos_s * e1;
+                (p[at::WALK_X], cos, -sin_s, 0.0, lz - along * b, -along * g, turn, -cos_s * e1)
+            } else {
+                let turn = cos * e0 - sin_s * e1;
+                (p[at::WALK_Y], sin, cos_s, lz, 0.0, along, turn, -sin_s * e1)
+            };
+            let by = |index: usize| -> f64 {
+                match index {
+                    0 => -by_x,
+                    1 => -by_y,
+                    2 => -walk,
+                    3 => -(by_a - walk * ly) * DEG,
+                    4 => -(by_b - walk * (lx + along)) * DEG,
+                    5 => -by_g * DEG,
+                    at::ROTATION => by_turn,
+                    at::SHEAR => by_shear,
+                    at::PIVOT => -walk * b,
+                    PIVOT_Y => -walk * a,
+                    PIVOT_Z => if side == 0 { b } else { a },
+                    at::WALK_X => if side == 0 { z } else { 0.0 },
+                    at::WALK_Y => if side == 1 { z } else { 0.0 },
+                    at::DRIFT_X => -t_s * by_x,
+                    at::DRIFT_Y => -t_s * by_y,
+                    other if other == k + side => 1.0,
+                    _ => 0.0,
+                }
+            };
+            let slopes = DVector::from_iterator(self.free.len(), self.free.iter().map(|f| by(*f)));
+            let variance = (covariance * &slopes).dot(&slopes);
+            let curvature = DB_PER_NEPER * (1.0 / (self.w1 * self.w1) + 1.0 / (self.w2 * self.w2));
+            // Mean and variance of half the curvature times a squared normal number.
+            total += 0.75 * (curvature * variance).powi(2);
+        }
+        total.min(BENT_MAX_DB * BENT_MAX_DB)
     }
 }

@@ -4,13 +4,22 @@ use nalgebra::DMatrix;
 
 use super::design::{Optimum, Outlook, levers, reach};
 use super::fit::{Fit, fit, pose};
-use super::model::{AXES, Pose, at};
+use super::model::{AXES, Pose, Prior, at};
 use super::play::Stands;
 use super::{Aligned, Engine};
 use crate::search::SearchError;
 
 /// Fits kept: what the readings still allow.
 const KEPT: usize = 6;
+
+/// How far beside the peak a fit is tried, standard deviations.
+const BESIDE: f64 = 2.0;
+
+/// A variance is widened by no more than this.
+const WIDEST: f64 = 5.0;
+
+/// Readings bought for a skewed fit before its bound is widened instead.
+const SKEWED_MAX: usize = 3;
 
 /// A fit this much worse than the best is dropped (the odds are 1 in 3000).
 const WORSE: f64 = 8.0;
@@ -29,6 +38,13 @@ struct Choice {
     score: f64,
 }
 
+/// A fit whose chi square is this many times what it should be is in the wrong place, or the model is wrong.
+const ODD: f64 = 3.0;
+
+/// Rounds of fits from drawn starts after an odd fit, and starts a round.
+const RESTARTS: usize = 3;
+const STARTS: usize = 16;
+
 /// Combinations of axes that a choice looks at.
 const COMBINATIONS: usize = 60;
 
@@ -39,13 +55,22 @@ impl Engine<'_> {
     pub(super) async fn run(mut self) -> Result<Aligned, SearchError> {
         let mut beliefs = self.begin().await?;
         let mut last = None;
+        let mut skewed = 0;
         loop {
             self.decisions += 1;
             let now = *beliefs.fits[0].stands.last().expect("stands begin with the start");
             let optimum = self.levers(&beliefs.fits[0], &now);
             let misfit = self.misfit(&beliefs.fits[0]);
-            let expected = self.expected(&beliefs, &optimum) * misfit;
+            let mut expected = self.expected(&beliefs, &optimum) * misfit;
+            if expected <= self.setup.tolerance_db {
+                let more = self.skewed(&beliefs, &optimum) * misfit;
+                if expected + more > self.setup.tolerance_db && skewed < SKEWED_MAX {
+                    skewed += 1;
+                    expected += more;
+                }
+            }
             let scatter = optimum.scatter(&self.frame(), &self.data.noise);
+            if std::env::var("ENGINE").is_ok() { let f = &beliefs.fits[0]; eprintln!("n {} odds {:?} cost {:.2} misfit {misfit:.2} expected {expected:.4} peak {:.2} best {:.2} c {:?} now {:?}", self.readings, beliefs.odds, f.cost, optimum.dbm, self.best(), &f.p[..7].iter().map(|v| (v*100.0).round()/100.0).collect::<Vec<_>>(), pose(&now).map(|v| (v*100.0).round()/100.0)); }
             let beside = optimum.loss(&self.frame(), &pose(&now));
             if let Some(value) = last {
                 let stay = beside + expected;
@@ -136,18 +161,16 @@ impl Engine<'_> {
     }
 
     /// Fits anew from every belief and from mirrored ones.
-    pub(super) fn update(&self, beliefs: &mut Beliefs) {
+    pub(super) fn update(&mut self, beliefs: &mut Beliefs) {
         let mut starts: Vec<Vec<f64>> = beliefs.fits.iter().map(|f| f.p.clone()).collect();
         let means = self.model.means();
         if self.data.seen.len() <= 4 {
             // A ring about the brightest place, at the distance that its depth tells.
-            let brightest = self.data.seen.iter().max_by(|a, b| self.value(&a.dbm).total_cmp(&self.value(&b.dbm)));
-            let seen = brightest.expect("read before");
-            let radius = ((self.setup.level_dbm - self.value(&seen.dbm)).max(0.3) / 4.34).sqrt();
-            let stands = self.data.history.stands(&[0.0; AXES], &[0.0; AXES]);
-            let from = pose(&stands[seen.commands]);
-            for turn in 0..8 {
-                let (s, c) = (f64::from(turn) * std::f64::consts::FRAC_PI_4).sin_cos();
+            let (value, from) = self.brightest();
+            let radius = ((self.setup.level_dbm - value).max(0.3) / 4.34).sqrt();
+            let turns = if self.model.channels.len() > 1 { 4 } else { 8 };
+            for turn in 0..turns {
+                let (s, c) = ((f64::from(turn) + 0.5) * std::f64::consts::TAU / f64::from(turns)).sin_cos();
                 let mut p = means.clone();
                 p[0] = from[0] + radius * self.setup.width[0] * c;
                 p[1] = from[1] + radius * self.setup.width[1] * s;
@@ -163,7 +186,8 @@ impl Engine<'_> {
                 p[*k] = 2.0 * mean - p[*k];
                 starts.push(p);
             }
-            if self.data.seen.len() <= 6 {
+            // One channel tells the sides apart late, an array at once.
+            if self.data.seen.len() <= 6 && (self.model.channels.len() == 1 || self.data.seen.len() <= 2) {
                 for sign in [-0.8, 0.8] {
                     let mut p = beliefs.fits.first().map_or_else(|| means.clone(), |f| f.p.clone());
                     p[*k] = means[*k] + sign * self.model.prior[*k].sd;
@@ -171,9 +195,59 @@ impl Engine<'_> {
                 }
             }
         }
+        self.keep(beliefs, &starts);
+        if let Some(best) = beliefs.fits.first() {
+            self.data.bend(&self.model, best);
+            let again: Vec<Vec<f64>> = beliefs.fits.iter().map(|f| f.p.clone()).collect();
+            self.keep(beliefs, &again);
+        }
+        for round in 0..RESTARTS {
+            if beliefs.fits.first().is_some_and(|f| self.misfit(f) < ODD) {
+                break;
+            }
+            let mut starts: Vec<Vec<f64>> = beliefs.fits.iter().map(|f| f.p.clone()).collect();
+            starts.extend((0..STARTS).map(|i| self.drawn(round * STARTS + i)));
+            self.keep(beliefs, &starts);
+        }
+    }
+
+    /// Parameters drawn from the priors, about the brightest place across the light.
+    fn drawn(&self, number: usize) -> Vec<f64> {
+        let mut state = (self.data.seen.len() * 1000 + number) as u64;
+        let mut normal = || {
+            // Sum of four uniform numbers: near enough to normal for a start.
+            let mut sum = 0.0;
+            for _ in 0..4 {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                sum += (state >> 11) as f64 / (1u64 << 53) as f64 - 0.5;
+            }
+            sum * 1.7
+        };
+        let mut p = self.model.means();
+        for k in &self.axes {
+            p[*k] += normal() * self.model.prior[*k].sd;
+        }
+        let (value, from) = self.brightest();
+        let radius = ((self.setup.level_dbm - value).max(0.3) / 4.34).sqrt();
+        for k in 0..2 {
+            p[k] = from[k] + normal() * radius * self.setup.width[k];
+        }
+        p
+    }
+
+    /// The best value shown so far and where the axes stood for it, taking the play as told.
+    fn brightest(&self) -> (f64, Pose) {
+        let best = self.data.seen.iter().map(|s| (self.value(&s.dbm), s.commands));
+        let (value, commands) = best.max_by(|a, b| a.0.total_cmp(&b.0)).expect("read before");
+        let stands = self.data.history.stands(&[0.0; AXES], &[0.0; AXES]);
+        (value, pose(&stands[commands]))
+    }
+
+    /// Fits from every start; keeps the different ones that the readings allow.
+    fn keep(&self, beliefs: &mut Beliefs, starts: &[Vec<f64>]) {
         let mut fits: Vec<Fit> = Vec::new();
         for start in starts {
-            let f = fit(&self.model, &self.data, &start);
+            let f = fit(&self.model, &self.data, start);
             if !f.cost.is_finite() {
                 continue;
             }
@@ -213,6 +287,37 @@ impl Engine<'_> {
     fn expected(&self, beliefs: &Beliefs, optimum: &Optimum) -> f64 {
         let own = optimum.spread(&beliefs.fits[0].covariance).trace() / 2.0;
         own + self.elsewhere(beliefs, optimum).iter().sum::<f64>()
+    }
+
+    /// What the covariance hides, dB: along each axis the rest is fitted anew well beside the peak. Where that costs less
+    /// than a parabola would, the peak is known less well.
+    fn skewed(&self, beliefs: &Beliefs, optimum: &Optimum) -> f64 {
+        let best = &beliefs.fits[0];
+        let mut more = 0.0;
+        for (i, k) in self.axes.iter().enumerate() {
+            let column = self.model.free.iter().position(|f| f == k).expect("a searched axis is free");
+            let sd = best.covariance[(column, column)].sqrt();
+            let own = 0.5 * optimum.hessian[(i, i)] * sd * sd;
+            if own < 0.02 * self.setup.tolerance_db {
+                continue;
+            }
+            let mut widest: f64 = 1.0;
+            for side in [-BESIDE, BESIDE] {
+                let mut model = self.model.clone();
+                let value = best.p[*k] + side * sd;
+                let prior = model.prior[*k];
+                model.prior[*k] = Prior { mean: value, sd: 0.02 * sd };
+                let mut start = best.p.clone();
+                start[*k] = value;
+                let there = fit(&model, &self.data, &start);
+                // The clamp stands in for the axis's own prior.
+                let own_prior = ((value - prior.mean) / prior.sd).powi(2) / 2.0;
+                let rise = (there.cost + own_prior - best.cost).max(BESIDE * BESIDE / 2.0 / WIDEST);
+                widest = widest.max(BESIDE * BESIDE / 2.0 / rise);
+            }
+            more += own * (widest - 1.0);
+        }
+        more
     }
 
     /// Loss at the best belief's optimum under each other belief, times its odds.
