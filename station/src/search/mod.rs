@@ -99,6 +99,9 @@ pub enum SearchError {
     /// The meter says there is more light than its range holds.
     #[error("the signal meter is saturated: its range is too small for this light")]
     Saturated,
+    /// Nothing above the noise where the search looked.
+    #[error("no light found within the search area")]
+    NoLight,
     /// More readings than the search is allowed.
     #[error("no end after {0} readings")]
     Budget(usize),

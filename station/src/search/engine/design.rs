@@ -61,10 +61,15 @@ pub(super) struct Frame<'a> {
     pub(super) axes: &'a [usize],
     pub(super) width: &'a Pose,
     pub(super) objective: Objective,
+    /// On a flat top, what stands for the curvature: a tolerance's worth of loss at the distance asked for.
+    pub(super) flat: Option<f64>,
 }
 
 fn hessian(model: &Model, p: &[f64], frame: &Frame<'_>, here: &Pose, t_s: f64) -> DMatrix<f64> {
     let d = frame.axes.len();
+    if let Some(curvature) = frame.flat {
+        return DMatrix::identity(d, d) * curvature;
+    }
     let mut h = DMatrix::zeros(d, d);
     for (j, k) in frame.axes.iter().enumerate() {
         let step = 0.02 * frame.width[*k];

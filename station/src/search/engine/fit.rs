@@ -26,6 +26,8 @@ pub(super) struct Noise {
     pub(super) repeat: Pose,
     /// Of the model, a share of how far down a reading is.
     pub(super) shape: f64,
+    /// Ripple of the light, dB.
+    pub(super) ripple_db: f64,
     /// Source wander, dB.
     pub(super) wander_db: f64,
 }
@@ -58,7 +60,8 @@ pub(super) struct Fit {
     pub(super) cost: f64,
     /// Chi square of the readings and priors alone.
     pub(super) chi2: f64,
-    /// Covariance of the free parameters, in their own units, in the order of [`Model::free`].
+    hessian: DMatrix<f64>,
+    /// Covariance of the free parameters, once settled, in their own units, in the order of [`Model::free`].
     pub(super) covariance: DMatrix<f64>,
     /// Where the axes stood before and after each command.
     pub(super) stands: Vec<Stands>,
@@ -186,11 +189,24 @@ pub(super) fn fit(model: &Model, data: &Data, start: &[f64]) -> Fit {
             }
         }
     }
-    let n = model.free.len();
-    let inverse = Cholesky::new(now.hessian).map_or_else(|| DMatrix::identity(n, n), |c| c.inverse());
-    let sd = DVector::from_iterator(n, model.free.iter().map(|i| model.prior[*i].sd));
-    let covariance = DMatrix::from_fn(n, n, |i, j| inverse[(i, j)] * sd[i] * sd[j]);
-    Fit { p, cost: now.cost, chi2: now.chi2, covariance, stands: now.stands }
+    Fit {
+        p,
+        cost: now.cost,
+        chi2: now.chi2,
+        hessian: now.hessian,
+        covariance: DMatrix::zeros(0, 0),
+        stands: now.stands,
+    }
+}
+
+impl Fit {
+    /// Works out the covariance, which costs more than the fit and is not needed of fits that are dropped.
+    pub(super) fn settle(&mut self, model: &Model) {
+        let n = model.free.len();
+        let inverse = Cholesky::new(self.hessian.clone()).map_or_else(|| DMatrix::identity(n, n), |c| c.inverse());
+        let sd = DVector::from_iterator(n, model.free.iter().map(|i| model.prior[*i].sd));
+        self.covariance = DMatrix::from_fn(n, n, |i, j| inverse[(i, j)] * sd[i] * sd[j]);
+    }
 }
 
 impl Data {

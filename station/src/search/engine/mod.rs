@@ -2,12 +2,14 @@
 //! taken where it buys most expected loss per second; the search ends when the loss it expects to leave is small enough,
 //! and says so with its bound.
 
+mod aperture;
 mod design;
 mod fit;
 mod model;
 mod optics;
 mod plan;
 mod play;
+mod spiral;
 
 use recipes::Axis;
 use units::Reading;
@@ -67,6 +69,15 @@ pub struct Setup {
     pub gain_sd_db: f64,
     /// Depth and period (um) of fringes in the gap.
     pub fringe: Option<(f64, f64)>,
+    /// Radius of a round aperture that takes a spot of the receiver's radius, um: a flat top, which is centred between
+    /// its flanks.
+    pub aperture_um: Option<f64>,
+    /// How near to a flat top's centre to come, um.
+    pub centre_um: f64,
+    /// Ripple of the light that no model tells (speckle), dB, one standard deviation.
+    pub ripple_db: f64,
+    /// Radius around the start in which the light is first looked for by a continuous sweep, um.
+    pub spiral_um: Option<f64>,
     /// What to align for.
     pub objective: Objective,
     /// Expected loss at which to stop, dB.
@@ -148,6 +159,7 @@ impl<'a> Engine<'a> {
             floor_mw: info.channels.first().map_or(1e-7, |c| c.floor.watts() * 1e3),
             repeat: of(&|i| info.axes[i].repeatability),
             shape: SHAPE,
+            ripple_db: setup.ripple_db,
             wander_db: info.wander_db / 2.0,
         };
         let model = Model::new(setup, &start, &spread, info.drift_um_s);
@@ -168,7 +180,8 @@ impl<'a> Engine<'a> {
     }
 
     fn frame(&self) -> Frame<'_> {
-        Frame { axes: &self.axes, width: &self.setup.width, objective: self.setup.objective }
+        let flat = self.setup.aperture_um.map(|_| 2.0 * self.setup.tolerance_db / self.setup.centre_um.powi(2));
+        Frame { axes: &self.axes, width: &self.setup.width, objective: self.setup.objective, flat }
     }
 
     fn t_s(&self) -> f64 {

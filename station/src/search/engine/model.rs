@@ -4,6 +4,7 @@
 use nalgebra::{DMatrix, DVector};
 
 use super::Setup;
+use super::aperture::log_share;
 use super::optics::{Coupled, DB_PER_NEPER, coupled};
 
 /// Axes of a pose: x, y, z (um), rx, ry, rz (degrees).
@@ -66,6 +67,8 @@ pub(super) struct Model {
     pub(super) channels: Vec<f64>,
     /// Depth and period (um) of gap fringes.
     pub(super) fringe: Option<(f64, f64)>,
+    /// Radius of a round aperture that takes a spot of the receiver's radius, um: a flat top instead of a mode.
+    pub(super) aperture: Option<f64>,
     pub(super) prior: Vec<Prior>,
     /// Indices of the parameters that are not known.
     pub(super) free: Vec<usize>,
@@ -109,6 +112,7 @@ impl Model {
             gap: setup.gap_um,
             channels: setup.channels_um.clone(),
             fringe: setup.fringe,
+            aperture: setup.aperture_um,
             prior,
             free,
         }
@@ -135,6 +139,9 @@ impl Model {
         let z = c(2) - lx * b - ly * a - along * b;
         let dx = cos * e0 - sin_s * e1 + lz * b + sx * z + p[k] - along * (b * b + g * g) / 2.0;
         let dy = sin * e0 + cos_s * e1 + lz * a + sy * z + p[k + 1] + along * g;
+        if let Some(radius) = self.aperture {
+            return self.flat_top(p, radius, [e0, e1], by);
+        }
         let (wx, wy) = (self.w2 * p[at::RADIUS_X].exp(), self.w2 * p[at::RADIUS_Y].exp());
         let hx: Coupled = coupled(self.wavelength, self.w1, wx, dx, z + self.gap, b);
         let hy: Coupled = coupled(self.wavelength, self.w1, wy, dy, z + self.gap, a);
@@ -185,10 +192,28 @@ impl Model {
         10.0 * (light + STRAY_MW).log10()
     }
 
+    /// A spot on a round aperture, `e` from its centre.
+    fn flat_top(&self, p: &[f64], radius: f64, e: [f64; 2], by: &mut [f64]) -> f64 {
+        by.fill(0.0);
+        let d = e[0].hypot(e[1]).max(1e-6);
+        let w = self.w2 * p[at::RADIUS_X].exp();
+        let step = 0.01;
+        let slope = (log_share(w, radius, d + step) - log_share(w, radius, (d - step).abs())) / (2.0 * step);
+        let widen = (log_share(w * (1.0 + 1e-3), radius, d) - log_share(w * (1.0 - 1e-3), radius, d)) / 2e-3;
+        by[0] = -DB_PER_NEPER * slope * e[0] / d;
+        by[1] = -DB_PER_NEPER * slope * e[1] / d;
+        by[at::RADIUS_X] = DB_PER_NEPER * widen;
+        by[at::POWER] = 1.0;
+        p[at::POWER] + DB_PER_NEPER * log_share(w, radius, d)
+    }
+
     /// Variance of what channel `i` shows that its slopes do not tell, dB squared: power falls with the square of the
     /// offset across the light, so where the slope is nothing an uncertain offset still dims. `covariance` is of the free
     /// parameters.
     pub(super) fn bent(&self, p: &[f64], pose: &Pose, t_s: f64, i: usize, covariance: &DMatrix<f64>) -> f64 {
+        if self.aperture.is_some() {
+            return 0.0;
+        }
         let c = |k: usize| pose[k] - p[at::CENTRE + k];
         let (e0, e1) = (c(0) - p[at::DRIFT_X] * t_s, c(1) - p[at::DRIFT_Y] * t_s);
         let (a, b, g) = (c(3) * DEG, c(4) * DEG, c(5) * DEG);
@@ -220,9 +245,27 @@ impl Model {
                     at::SHEAR => by_shear,
                     at::PIVOT => -walk * b,
                     PIVOT_Y => -walk * a,
-                    PIVOT_Z => if side == 0 { b } else { a },
-                    at::WALK_X => if side == 0 { z } else { 0.0 },
-                    at::WALK_Y => if side == 1 { z } else { 0.0 },
+                    PIVOT_Z => {
+                        if side == 0 {
+                            b
+                        } else {
+                            a
+                        }
+                    }
+                    at::WALK_X => {
+                        if side == 0 {
+                            z
+                        } else {
+                            0.0
+                        }
+                    }
+                    at::WALK_Y => {
+                        if side == 1 {
+                            z
+                        } else {
+                            0.0
+                        }
+                    }
                     at::DRIFT_X => -t_s * by_x,
                     at::DRIFT_Y => -t_s * by_y,
                     other if other == k + side => 1.0,

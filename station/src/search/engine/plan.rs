@@ -70,7 +70,19 @@ impl Engine<'_> {
                 }
             }
             let scatter = optimum.scatter(&self.frame(), &self.data.noise);
-            if std::env::var("ENGINE").is_ok() { let f = &beliefs.fits[0]; eprintln!("n {} odds {:?} cost {:.2} misfit {misfit:.2} expected {expected:.4} peak {:.2} best {:.2} c {:?} now {:?}", self.readings, beliefs.odds, f.cost, optimum.dbm, self.best(), &f.p[..7].iter().map(|v| (v*100.0).round()/100.0).collect::<Vec<_>>(), pose(&now).map(|v| (v*100.0).round()/100.0)); }
+            if std::env::var("ENGINE").is_ok() {
+                let f = &beliefs.fits[0];
+                eprintln!(
+                    "n {} odds {:?} cost {:.2} misfit {misfit:.2} expected {expected:.4} peak {:.2} best {:.2} c {:?} now {:?}",
+                    self.readings,
+                    beliefs.odds,
+                    f.cost,
+                    optimum.dbm,
+                    self.best(),
+                    &f.p[..7].iter().map(|v| (v * 100.0).round() / 100.0).collect::<Vec<_>>(),
+                    pose(&now).map(|v| (v * 100.0).round() / 100.0)
+                );
+            }
             let beside = optimum.loss(&self.frame(), &pose(&now));
             if let Some(value) = last {
                 let stay = beside + expected;
@@ -138,6 +150,14 @@ impl Engine<'_> {
     /// The first readings: here, a step along x, a step along y.
     async fn begin(&mut self) -> Result<Beliefs, SearchError> {
         let w = self.setup.width;
+        if let Some(radius) = self.setup.spiral_um {
+            if !self.find(radius).await? {
+                return Err(SearchError::NoLight);
+            }
+            let mut beliefs = Beliefs { fits: Vec::new(), odds: Vec::new() };
+            self.update(&mut beliefs);
+            return Ok(beliefs);
+        }
         self.read().await?;
         let depth = (self.setup.level_dbm - self.best()).max(0.0) / 4.34;
         let step = |k: usize| w[k] * (0.45 * depth.sqrt()).clamp(0.4, 1.0);
@@ -164,7 +184,7 @@ impl Engine<'_> {
     pub(super) fn update(&mut self, beliefs: &mut Beliefs) {
         let mut starts: Vec<Vec<f64>> = beliefs.fits.iter().map(|f| f.p.clone()).collect();
         let means = self.model.means();
-        if self.data.seen.len() <= 4 {
+        if self.data.seen.len() <= 4 || beliefs.fits.is_empty() {
             // A ring about the brightest place, at the distance that its depth tells.
             let (value, from) = self.brightest();
             let radius = ((self.setup.level_dbm - value).max(0.3) / 4.34).sqrt();
@@ -266,6 +286,7 @@ impl Engine<'_> {
         fits.truncate(KEPT);
         let best = fits.first().map_or(0.0, |f| f.cost);
         fits.retain(|f| f.cost < best + WORSE);
+        fits.iter_mut().for_each(|f| f.settle(&self.model));
         let weights: Vec<f64> = fits.iter().map(|f| (best - f.cost).exp()).collect();
         let sum: f64 = weights.iter().sum();
         beliefs.odds = weights.iter().map(|w| w / sum).collect();
