@@ -107,8 +107,12 @@ pub(super) fn row(model: &Model, noise: &Noise, p: &[f64], stands: &Stands, t_s:
         let shown = seen.map_or(level, |s| s.dbm[i]);
         let depth = (p[at::POWER] - shown).max(0.0);
         let floor = DB_PER_NEPER * noise.floor_mw / 10f64.powf(shown.max(level) / 10.0).max(noise.floor_mw);
-        spread[(i, i)] =
-            noise.relative_db.powi(2) + DISPLAY_DB * DISPLAY_DB / 12.0 + floor * floor + (noise.shape * depth).powi(2);
+        spread[(i, i)] = noise.relative_db.powi(2)
+            + DISPLAY_DB * DISPLAY_DB / 12.0
+            + floor * floor
+            + (noise.shape * depth).powi(2)
+            + noise.ripple_db.powi(2)
+            + seen.map_or(0.0, |s| s.bent[i]);
         dbm.push(level);
     }
     spread += &moved * moved.transpose();

@@ -245,27 +245,9 @@ impl Model {
                     at::SHEAR => by_shear,
                     at::PIVOT => -walk * b,
                     PIVOT_Y => -walk * a,
-                    PIVOT_Z => {
-                        if side == 0 {
-                            b
-                        } else {
-                            a
-                        }
-                    }
-                    at::WALK_X => {
-                        if side == 0 {
-                            z
-                        } else {
-                            0.0
-                        }
-                    }
-                    at::WALK_Y => {
-                        if side == 1 {
-                            z
-                        } else {
-                            0.0
-                        }
-                    }
+                    PIVOT_Z => [b, a][side],
+                    at::WALK_X => [z, 0.0][side],
+                    at::WALK_Y => [0.0, z][side],
                     at::DRIFT_X => -t_s * by_x,
                     at::DRIFT_Y => -t_s * by_y,
                     other if other == k + side => 1.0,

@@ -70,19 +70,6 @@ impl Engine<'_> {
                 }
             }
             let scatter = optimum.scatter(&self.frame(), &self.data.noise);
-            if std::env::var("ENGINE").is_ok() {
-                let f = &beliefs.fits[0];
-                eprintln!(
-                    "n {} odds {:?} cost {:.2} misfit {misfit:.2} expected {expected:.4} peak {:.2} best {:.2} c {:?} now {:?}",
-                    self.readings,
-                    beliefs.odds,
-                    f.cost,
-                    optimum.dbm,
-                    self.best(),
-                    &f.p[..7].iter().map(|v| (v * 100.0).round() / 100.0).collect::<Vec<_>>(),
-                    pose(&now).map(|v| (v * 100.0).round() / 100.0)
-                );
-            }
             let beside = optimum.loss(&self.frame(), &pose(&now));
             if let Some(value) = last {
                 let stay = beside + expected;
