@@ -45,6 +45,9 @@ const ODD: f64 = 3.0;
 const RESTARTS: usize = 3;
 const STARTS: usize = 16;
 
+/// A part is not farther from what is expected than this many standard deviations.
+const UNLIKELY: f64 = 5.0;
+
 /// Phases of a fringe that a fit starts from.
 const PHASES: usize = 7;
 
@@ -94,7 +97,7 @@ impl Engine<'_> {
             }
             let best = self.best();
             let target = if expected <= self.setup.tolerance_db || optimum.dbm - best > CLIMB_DB {
-                reach(&now, &optimum.pose, &beliefs.fits[0].p, &self.data).1
+                reach(&now, &self.within(&optimum.pose), &beliefs.fits[0].p, &self.data).1
             } else {
                 self.choose(&beliefs, &optimum, &now, expected)
             };
@@ -104,6 +107,21 @@ impl Engine<'_> {
             self.update(&mut beliefs);
             last = arriving.then_some(value);
         }
+    }
+
+    /// A target no farther across the light from the brightest place than its light allows.
+    fn within(&self, target: &Pose) -> Pose {
+        let (value, from) = self.brightest();
+        let brightest = self.setup.level_dbm + 1.5 * self.setup.level_sd_db;
+        let widths = 1.0 + 1.25 * ((brightest - value).max(0.0) / 4.34).sqrt();
+        let far = (0..2).map(|k| ((target[k] - from[k]) / self.setup.width[k]).powi(2)).sum::<f64>().sqrt() / widths;
+        let mut to = *target;
+        if far > 1.0 && self.setup.aperture_um.is_none() {
+            for k in 0..2 {
+                to[k] = from[k] + (target[k] - from[k]) / far;
+            }
+        }
+        to
     }
 
     async fn reach(&mut self, now: &Stands, target: &Pose, beliefs: &Beliefs) -> Result<(), SearchError> {
@@ -293,6 +311,14 @@ impl Engine<'_> {
                 Some(_) => {}
                 None => fits.push(f),
             }
+        }
+        // What no part can be is taken only where nothing else is left.
+        let likely = |f: &Fit| {
+            let beyond = |i: usize| (f.p[i] - self.model.prior[i].mean).abs() > UNLIKELY * self.model.prior[i].sd;
+            !beyond(at::POWER) && !self.axes.iter().any(|k| beyond(*k))
+        };
+        if fits.iter().any(likely) {
+            fits.retain(likely);
         }
         fits.sort_by(|a, b| a.cost.total_cmp(&b.cost));
         fits.truncate(KEPT);
