@@ -48,6 +48,9 @@ const STARTS: usize = 16;
 /// A part is not farther from what is expected than this many standard deviations.
 const UNLIKELY: f64 = 5.0;
 
+/// Decisions before a search ends where it is, whatever it may read: twice what the hardest scenes needed.
+const DECISIONS_MAX: usize = 60;
+
 /// Phases of a fringe that a fit starts from.
 const PHASES: usize = 7;
 
@@ -85,7 +88,7 @@ impl Engine<'_> {
                     return Ok(self.result(&beliefs, &optimum, stay, misfit, value, true));
                 }
             }
-            if self.readings + 1 >= self.setup.readings_max {
+            if self.readings + 1 >= self.setup.readings_max || self.decisions >= DECISIONS_MAX {
                 self.reach(&now, &optimum.pose, &beliefs).await?;
                 let value = self.read().await?;
                 self.update(&mut beliefs);
@@ -159,12 +162,18 @@ impl Engine<'_> {
     async fn begin(&mut self) -> Result<Beliefs, SearchError> {
         let w = self.setup.width;
         if let Some(radius) = self.setup.spiral_um {
-            if !self.find(radius).await? {
-                return Err(SearchError::NoLight);
+            let here = self.read().await?;
+            if here < self.clear_dbm() {
+                self.data.seen.clear();
+                if !self.find(radius).await? {
+                    return Err(SearchError::NoLight);
+                }
+                let mut beliefs = Beliefs { fits: Vec::new(), odds: Vec::new() };
+                self.update(&mut beliefs);
+                return Ok(beliefs);
             }
-            let mut beliefs = Beliefs { fits: Vec::new(), odds: Vec::new() };
-            self.update(&mut beliefs);
-            return Ok(beliefs);
+            self.data.seen.clear();
+            self.readings -= 1;
         }
         if let Some(hills) = self.setup.hills {
             self.survey(hills).await?;

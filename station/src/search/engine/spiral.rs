@@ -33,6 +33,11 @@ impl Engine<'_> {
         SIGMAS * self.data.noise.floor_mw
     }
 
+    /// Power that is light beyond doubt, dBm.
+    pub(super) fn clear_dbm(&self) -> f64 {
+        10.0 * self.threshold_mw().log10() + 6.0
+    }
+
     /// Distance across the light from which the peak is seen, um, if it is as dim as it may be.
     fn reach_um(&self) -> f64 {
         let dimmest = self.setup.level_dbm - 1.5 * self.setup.level_sd_db;
@@ -102,7 +107,9 @@ impl Engine<'_> {
         };
         let found = (late..samples.len()).any(|i| power(i) > threshold);
         let last = poses.last().copied().unwrap_or(*centre);
-        let near = |pose: &Pose| (pose[0] - last[0]).hypot(pose[1] - last[1]) < 2.2 * reach;
+        let brightest = (late..samples.len()).max_by(|a, b| power(*a).watts().total_cmp(&power(*b).watts()));
+        let there = brightest.map_or(last, |i| poses[i - late]);
+        let near = |pose: &Pose| (pose[0] - there[0]).hypot(pose[1] - there[1]) < 2.2 * reach;
         let mut chosen: Vec<usize> = (late..samples.len()).filter(|i| near(&poses[*i - late])).collect();
         let bright: Vec<usize> = chosen.iter().copied().filter(|i| power(*i) > threshold).collect();
         let stride = chosen.len().div_ceil(KEPT).max(1);
