@@ -19,8 +19,10 @@
 
 mod codec;
 mod driver;
+mod probe;
 mod segments;
 #[cfg(test)]
 mod tests;
 
 pub use driver::ThorlabsPm;
+pub(crate) use probe::recognise;
