@@ -26,7 +26,7 @@ mod world_loops;
 
 pub use backdoor::{BackDoor, Truth};
 pub use bond::epoxy::Phase;
-pub use config::{InstrumentWiring, Link, MeterChannel, PortWiring, Role, Wiring, check};
+pub use config::{InstrumentWiring, Link, MeterChannel, PortWiring, Role, SwitchPort, Wiring, check};
 pub use devices::dress::Dress;
 pub use devices::{DeviceError, KindInfo, device_kinds, standalone};
 pub use faults::{Amount, Fault, FaultError, FaultInfo, FaultKind, TargetKind, faults};

@@ -23,7 +23,7 @@ mod zaber;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::config::{InstrumentWiring, MeterChannel, Role};
+use crate::config::{InstrumentWiring, MeterChannel, Role, SwitchPort};
 use crate::world::World;
 use crate::world_hexapod::{self, is_hexapod, is_piezo};
 
@@ -248,8 +248,8 @@ pub(crate) fn make(world: &World, instrument: &InstrumentWiring) -> Result<Box<d
         }
         ("joinwit-pm", Role::Meter { .. }) => Ok(Box::new(joinwit_pm::JoinwitPm::new(world, &instrument.name))),
         ("santec-tsl", Role::Source) => Ok(Box::new(santec_tsl::SantecTsl::new(world.clone(), model))),
-        ("dicon-switch", Role::Switch { .. }) => {
-            Ok(Box::new(dicon_switch::DiconSwitch::new(world.clone(), &instrument.name)))
+        ("dicon-switch", Role::Switch { at, lanes, .. }) => {
+            Ok(Box::new(dicon_switch::DiconSwitch::new(world.clone(), &instrument.name, *at, lanes.clone())))
         }
         ("keysight-pm", Role::Meter { .. }) => {
             Ok(Box::new(keysight_pm::KeysightPm::new(world, &instrument.name, model)))
@@ -363,7 +363,9 @@ pub fn standalone(kind: &str, options: &BTreeMap<String, String>) -> Result<Inst
             }
             Role::Meter { channels }
         }
-        "dicon-switch" => Role::Switch { meter: String::new() },
+        "dicon-switch" => {
+            Role::Switch { meter: String::new(), number: 1, at: SwitchPort::Output(1), lanes: Vec::new() }
+        }
         _ => Role::Source,
     };
     Ok(InstrumentWiring { name: "device".into(), kind: kind.to_string(), port: "device".into(), model, role })

@@ -8,7 +8,6 @@ use units::Reading;
 
 use super::frame::{Pose, to_optical, to_stage};
 use super::{Bench, BenchError, envelope};
-use crate::config::Role;
 use crate::event::Sample;
 
 /// Slowest an axis is set to: controllers refuse zero.
@@ -31,6 +30,7 @@ impl Bench {
     /// # Errors
     /// As [`Bench::move_to`]; meter errors.
     pub async fn sweep(&mut self, targets: &[(Axis, f64)], speed_um_s: f64) -> Result<Vec<Sample>, BenchError> {
+        self.signal_through().await?;
         let from = self.stage_commanded().await?;
         let to = to_stage(&self.config.frame, to_optical(&self.config.frame, from).with(targets));
         envelope::check(&self.config, from, to)?;
@@ -58,6 +58,7 @@ impl Bench {
     /// # Errors
     /// Meter and controller errors.
     pub async fn sample(&mut self) -> Result<Sample, BenchError> {
+        self.signal_through().await?;
         let mut track = Track::default();
         let pose = self.look(&mut track).await?;
         let samples = self.samples(&track, pose);
@@ -132,56 +133,6 @@ impl Bench {
                 Sample { t_s: *t, commanded: commanded.clone(), actual: row(actual), readings: readings.clone() }
             })
             .collect()
-    }
-
-    /// Reads every channel of the bench, all meters at once, in the order of the channels.
-    ///
-    /// # Errors
-    /// Meter errors.
-    pub async fn read(&mut self) -> Result<Vec<Reading>, BenchError> {
-        let reads = self
-            .meters
-            .iter_mut()
-            .map(|(name, meter)| async move { Ok::<_, BenchError>((name.clone(), meter.read().await?)) });
-        let read: Vec<(String, Vec<Reading>)> = try_join_all(reads).await?;
-        self.config
-            .channels
-            .iter()
-            .map(|channel| {
-                let of_meter = read.iter().find(|(name, _)| *name == channel.meter).map(|(_, r)| r);
-                let index = usize::try_from(channel.number).ok().map(|n| n - 1);
-                let reading = of_meter.zip(index).and_then(|(r, i)| r.get(i)).copied();
-                reading.ok_or_else(|| BenchError::NoChannel { meter: channel.meter.clone(), number: channel.number })
-            })
-            .collect()
-    }
-
-    /// Whether the bench file fixes the signal meter's range.
-    pub fn signal_range_is_fixed(&self) -> bool {
-        let meter = self.config.meters.get(&self.config.signal().meter);
-        meter.is_some_and(|m| matches!(m.range, drivers::meter::Range::Upper(_)))
-    }
-
-    /// The upper end of the signal meter's range in use.
-    ///
-    /// # Errors
-    /// Meter errors.
-    pub async fn signal_range(&mut self) -> Result<units::Power, BenchError> {
-        let (meter, number) = (self.config.signal().meter.clone(), self.config.signal().number);
-        let found = self.meters.get_mut(&meter);
-        Ok(found.ok_or(BenchError::NoChannel { meter, number })?.range().await?)
-    }
-
-    /// Reads the signal channel alone.
-    ///
-    /// # Errors
-    /// Meter errors.
-    pub async fn read_signal(&mut self) -> Result<Reading, BenchError> {
-        let channel = self.config.channels.iter().find(|c| c.role == Role::Signal);
-        let (meter, number) = channel.map(|c| (c.meter.clone(), c.number)).unwrap_or_default();
-        let lacking = || BenchError::NoChannel { meter: meter.clone(), number };
-        let readings = self.meters.get_mut(&meter).ok_or_else(lacking)?.read().await?;
-        usize::try_from(number).ok().and_then(|n| readings.get(n - 1)).copied().ok_or_else(lacking)
     }
 }
 

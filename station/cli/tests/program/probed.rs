@@ -19,6 +19,7 @@ const KINDS: &[(&str, &str, &str)] = &[
     ("keysight-pm", "driver = \"keysight-pm\"", "model = \"N7744A\""),
     ("keysight-laser", "driver = \"keysight-laser\"", "[source]"),
     ("santec-tsl", "driver = \"santec-tsl\"", "[source]"),
+    ("dicon-switch", "driver = \"dicon-switch\"", "[switch]"),
 ];
 
 /// The built-in bench with a stanza pasted in; a second source or switch takes the place of the first.
