@@ -123,6 +123,10 @@ impl BenchError {
             BenchError::Motion(MotionError::RangeOutsideTravel { .. }) => {
                 "check sign, zero and range of this axis in the bench file: with the wrong sign a range lies on the wrong side"
             }
+            BenchError::Motion(MotionError::Coordinates { .. }) => {
+                "somebody left it in force: enable the expected one (`KEN ZERO` with the maker's program), or, if it is meant, name \
+                 it in the bench file (`coordinates` of the controller) and check every axis against it"
+            }
             BenchError::Motion(MotionError::NotReferenced { .. }) | BenchError::NotReferenced { .. } => {
                 "the controller may have restarted; run again: the recipe's reference step references it"
             }

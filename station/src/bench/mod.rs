@@ -105,7 +105,10 @@ impl Bench {
             .ok_or_else(|| no_driver(source))?;
         let mut controllers = BTreeMap::new();
         for (name, i) in &config.controllers {
-            let made = registry::motion(&i.driver, line(i)?, i.expected.clone()).ok_or_else(|| no_driver(i))?;
+            let mut made = registry::motion(&i.driver, line(i)?, i.expected.clone()).ok_or_else(|| no_driver(i))?;
+            if let Some(names) = config.coordinates.get(name) {
+                made.expect_coordinates(names);
+            }
             controllers.insert(name.clone(), made);
         }
         let mut meters = BTreeMap::new();

@@ -205,6 +205,8 @@ pub struct BenchConfig {
     pub ports: BTreeMap<String, Address>,
     /// Motion controllers by name.
     pub controllers: BTreeMap<String, Instrument>,
+    /// Coordinate systems that must be in force on a controller, where the bench file names any.
+    pub coordinates: BTreeMap<String, Vec<String>>,
     /// Stage axes in the order of [`Axis`].
     pub axes: Vec<AxisConfig>,
     /// The frame.

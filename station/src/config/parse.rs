@@ -31,7 +31,7 @@ fn bench(root: &Table<'_>) -> Option<BenchConfig> {
     let fixture = station.as_ref().and_then(|t| t.need_str("fixture"));
     let ports = ports(root);
     let mut owners = Owners { ports: &ports, used: BTreeMap::new() };
-    let controllers = controllers(root, &mut owners);
+    let (controllers, coordinates) = controllers(root, &mut owners);
     let meters = light::meters(root, &mut owners);
     let source = root.need_table("source").and_then(|t| light::source(&t, &mut owners));
     let switch = light::switch(root, &mut owners);
@@ -48,6 +48,7 @@ fn bench(root: &Table<'_>) -> Option<BenchConfig> {
         fixture: fixture?.to_string(),
         ports: ports.clone(),
         controllers,
+        coordinates,
         axes,
         frame: frame?,
         park,
@@ -168,17 +169,48 @@ impl Owners<'_> {
     }
 }
 
-fn controllers(root: &Table<'_>, owners: &mut Owners<'_>) -> BTreeMap<String, Instrument> {
+/// Controllers, and the coordinate systems that some must have in force.
+fn controllers(
+    root: &Table<'_>,
+    owners: &mut Owners<'_>,
+) -> (BTreeMap<String, Instrument>, BTreeMap<String, Vec<String>>) {
     let mut controllers = BTreeMap::new();
+    let mut all_coordinates = BTreeMap::new();
     for (name, table) in root.named_tables("controllers") {
+        let names = table.str("coordinates").map(|text| coordinates(&table, text));
         if let Some(instrument) = owners.instrument(name, &table, registry::MOTION) {
+            if names.is_some() && instrument.driver != COORDINATES_DRIVER {
+                table.fault(
+                    "coordinates",
+                    format!("{} has no coordinate systems", instrument.driver),
+                    format!("leave it out: only {COORDINATES_DRIVER} has them"),
+                );
+            }
             controllers.insert(name.to_string(), instrument);
         }
+        all_coordinates.extend(names.map(|names| (name.to_string(), names)));
     }
     if !root.has("controllers") {
         root.fault_here("missing controllers: nothing can move", "add a `[controllers.NAME]` table");
     }
-    controllers
+    (controllers, all_coordinates)
+}
+
+/// The driver whose platforms have coordinate systems.
+const COORDINATES_DRIVER: &str = "pi-gcs2";
+
+/// One system, or a work and a tool system with a comma between.
+fn coordinates(t: &Table<'_>, text: &str) -> Vec<String> {
+    let names: Vec<String> = text.split(',').map(|name| name.trim().to_uppercase()).collect();
+    let is_name = |name: &String| {
+        let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        plain && name.starts_with(|c: char| c.is_ascii_alphabetic())
+    };
+    if !names.iter().all(is_name) || names.len() > 2 {
+        let message = format!("\"{text}\" names no coordinate system");
+        t.fault("coordinates", message, "one name, or a work and a tool system: \"WORK, TOOL\"");
+    }
+    names
 }
 
 /// The axes that can be used, and all that are named: a fault of one axis must not bring forth others.
@@ -406,6 +438,9 @@ mod tests {
         check("velocity_um_s = 5000", "velocity = 5000", "did you mean `velocity_um_s`?");
         check("max_age_h = 12", "power_dbm = 1.0", "needs both `power_dbm` and `measured_at`");
         check("max_age_h = 12", "power_dbm = 1.0\nmeasured_at = \"yesterday\"", "is no UTC time");
+        check("model = \"C-884\"", "coordinates = \"A, B, C\"", "\"A, B, C\" names no coordinate system");
+        check("model = \"C-884\"", "coordinates = \"1A\"", "names no coordinate system");
+        check("driver = \"pi-gcs2\"", "driver = \"newport-esp\"\ncoordinates = \"A\"", "newport-esp has no coordinate");
         check("level_dbm = 3.0", "level_dbm = \"3\"", "expected a finite number, found string");
     }
 
