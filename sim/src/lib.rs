@@ -31,6 +31,6 @@ pub use devices::dress::Dress;
 pub use devices::{DeviceError, KindInfo, device_kinds, standalone};
 pub use faults::{Amount, Fault, FaultError, FaultInfo, FaultKind, TargetKind, faults};
 pub use part::{Defect, Modes, Optics, OpticsPlan, Part, PartPlan, Preset, Spread};
-pub use serve::{ConnectError, ServeError, ServeOptions, Served, Server};
+pub use serve::{ConnectError, NETWORK_BAUD, ServeError, ServeOptions, Served, Server};
 pub use uart::{LineSettings, Parity};
 pub use world::{Order, Ordered, Patch, World};

@@ -135,7 +135,7 @@ pub fn device_kinds() -> &'static [KindInfo] {
         KindInfo {
             kind: "thorlabs-pm-lan",
             description: "Thorlabs optical power meter on its Ethernet port, SCPI in segments",
-            options: &[("model", "PM103E (default)"), ROLE],
+            options: &[("model", "PM103E (default), PM5020"), ROLE],
         },
         KindInfo {
             kind: "joinwit-pm",
@@ -242,8 +242,8 @@ pub(crate) fn make(world: &World, instrument: &InstrumentWiring) -> Result<Box<d
         }
         ("thorlabs-pm-lan", Role::Meter { channels }) => {
             let number = channels.first().map_or(1, |c| c.number);
-            let model = model.or(Some("PM103E"));
-            let meter = thorlabs_pm::ThorlabsPm::new(world, &instrument.name, number, model);
+            let model = model.unwrap_or("PM103E");
+            let meter = thorlabs_pm::ThorlabsPm::on_ethernet(world, &instrument.name, number, model);
             Ok(Box::new(segments::Segmented::new(meter)))
         }
         ("joinwit-pm", Role::Meter { .. }) => Ok(Box::new(joinwit_pm::JoinwitPm::new(world, &instrument.name))),
@@ -354,6 +354,7 @@ pub fn standalone(kind: &str, options: &BTreeMap<String, String>) -> Result<Inst
             let count = match kind {
                 "keysight-pm" => keysight_pm::channels(model.as_deref()),
                 "joinwit-pm" => 4,
+                "thorlabs-pm-lan" if model.as_deref() == Some("PM5020") => 2,
                 _ => 1,
             };
             let channel = |number| MeterChannel { number, role: role.to_string(), lane: number };

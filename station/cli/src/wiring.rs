@@ -65,7 +65,7 @@ fn link(address: &Address) -> Link {
     }
 }
 
-/// Line settings of an address; TCP has none, and gets those of a fast line.
+/// Line settings of an address; TCP has none, and gets the speed of a network.
 fn line(address: &Address) -> LineSettings {
     match address {
         Address::Serial { settings, .. } => {
@@ -76,7 +76,7 @@ fn line(address: &Address) -> LineSettings {
             };
             LineSettings { baud: settings.baud, parity }
         }
-        Address::Tcp(_) => LineSettings { baud: 921_600, parity: sim::Parity::None },
+        Address::Tcp(_) => LineSettings { baud: sim::NETWORK_BAUD, parity: sim::Parity::None },
     }
 }
 

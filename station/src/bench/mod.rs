@@ -9,6 +9,7 @@ mod light;
 mod motion;
 mod reading;
 mod safe;
+mod stream;
 mod sweep;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,7 @@ pub use error::{BenchError, PortFault};
 pub use frame::Pose;
 pub use light::ReferenceError;
 pub use safe::{Safety, stop_everything};
+pub use stream::Bins;
 
 use crate::config::{BenchConfig, Instrument};
 
