@@ -62,6 +62,15 @@ pub(super) fn product(device_id: i64) -> String {
     }
 }
 
+/// Serial numbers of Zaber's have six digits; those from here on are of simulated devices, and are told with SIM.
+const SIMULATED: u32 = 4_000_000_000;
+
+/// A serial number as it is told.
+pub(super) fn told_serial(serial: &str) -> String {
+    let simulated = serial.parse::<u32>().is_ok_and(|n| n >= SIMULATED);
+    if simulated { format!("SIM{serial}") } else { serial.to_string() }
+}
+
 /// Where a channel is: `device.axis`, with the size of a microstep behind an `@` where it is given.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Place {
