@@ -7,7 +7,7 @@ use units::{Power, Reading};
 
 use super::codec::{self, Quirks};
 use super::segments::Segmented;
-use crate::exchange::{Line, LineError, Query, Repeat, Tap};
+use crate::exchange::{Line, LineError, Protocol, Query, Repeat, Tap};
 use crate::identity::{Expected, Identity};
 use crate::meter::{MeterError, MeterSetup, PowerMeter, Range};
 use crate::scpi;
@@ -50,7 +50,7 @@ fn harmless<'a>(request: &'a [u8], expected: &'static str) -> Query<'a> {
 impl ThorlabsPm {
     /// A driver over `line` for the meter `expected`; [`PowerMeter::connect`] comes first.
     pub fn new(mut line: Line, expected: Expected) -> ThorlabsPm {
-        line.speak(scpi::PROTOCOL);
+        line.speak(Protocol { requests: crate::requests::THORLABS_PM, ..scpi::PROTOCOL });
         ThorlabsPm {
             line,
             expected,
