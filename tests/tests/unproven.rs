@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::LazyLock;
 
+use tests::forms;
+use tests::known::{self, Known};
 use tests::transcript::{self, Origin};
-use tests::{forms, known};
 
 const HEAD: &str = "\
 # What nobody else has shown
@@ -15,6 +17,10 @@ a message. Replies that \"a client took\" are the simulated instrument's own: so
 sent them. `tests/tests/unproven.rs` makes this list and compares it; `FIRSTLIGHT_BLESS=1 cargo test -p tests --test unproven`
 writes it anew. A line goes by a transcript that shows it.
 ";
+
+/// What each simulated instrument knows: asking it takes seconds.
+static KNOWN: LazyLock<BTreeMap<&'static str, Known>> =
+    LazyLock::new(|| sim::device_kinds().iter().map(|info| (info.kind, known::by_simulator(info.kind))).collect());
 
 /// Words of requests and forms of replies that are shown, each by the best origin.
 #[derive(Default)]
@@ -55,7 +61,7 @@ fn listed() -> String {
     let mut text = HEAD.to_string();
     for info in sim::device_kinds() {
         let has = shown.get(info.kind).unwrap_or(&nothing);
-        let (sends, knows) = (known::by_driver(info.kind), known::by_simulator(info.kind));
+        let (sends, knows) = (known::by_driver(info.kind), &KNOWN[info.kind]);
         let replies = |origin: Option<Origin>| {
             knows.replies.iter().filter(move |form| has.replies.get(*form).copied() == origin).map(String::as_str)
         };
@@ -110,7 +116,7 @@ fn unproven_md_lists_what_no_transcript_shows() {
 #[test]
 fn a_word_that_a_driver_sends_is_one_that_its_simulated_instrument_knows() {
     for info in sim::device_kinds() {
-        let (sends, knows) = (known::by_driver(info.kind), known::by_simulator(info.kind));
+        let (sends, knows) = (known::by_driver(info.kind), &KNOWN[info.kind]);
         let unknown: Vec<&String> = sends.difference(&knows.requests).collect();
         assert!(unknown.is_empty(), "{}: {unknown:?}", info.kind);
     }
