@@ -37,6 +37,7 @@ fn word(kind: &str, command: &str) -> Option<String> {
             }
         }
         "zaber-ascii" => zaber_word(command),
+        "newport-esp" if command.starts_with('*') => command.to_ascii_uppercase(),
         "newport-smc" | "newport-esp" => letters(command, 2) + if command.contains('?') { "?" } else { "" },
         "newport-1830" => letters(command, 1) + if command.contains('?') { "?" } else { "" },
         "dicon-switch" => {

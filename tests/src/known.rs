@@ -59,7 +59,7 @@ fn kind(name: &str) -> Option<Kind> {
             sources: &["newport_esp.rs", "newport_esp"],
             candidates: |found| {
                 let all = letters(found, 2).flat_map(|w| [format!("1{w}?\r"), format!("1{w}1\r"), format!("{w}?\r")]);
-                all.collect()
+                all.chain(found.iter().filter(|w| w.starts_with('*')).map(|w| format!("{w}\r"))).collect()
             },
             error: "TE?\r",
             unknown: |error| error.trim_end().lines().last() == Some("6"),

@@ -210,8 +210,8 @@ fn drivers_make_of_the_replies_of_others_what_they_mean() {
     for transcript in transcript::all() {
         for exchange in transcript.exchanges() {
             for means in &exchange.means {
-                let asked: Vec<String> =
-                    exchange.asked.iter().flat_map(|(bytes, _)| forms::words(&transcript.protocol, bytes)).collect();
+                let last = exchange.asked.last().map(|(bytes, _)| bytes.as_slice()).unwrap_or_default();
+                let asked = forms::words(&transcript.protocol, last);
                 let reply: Vec<u8> = exchange.replies.iter().flat_map(|(bytes, _)| bytes.clone()).collect();
                 let made = in_virtual_time(async |clock| made_of(&transcript, &asked, &reply, means, &clock).await);
                 held += 1;
