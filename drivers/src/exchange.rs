@@ -19,6 +19,7 @@ use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
 use tokio::task::coop::unconstrained;
 use units::clock::Clock;
 
+use crate::requests::Requests;
 use crate::transport::Stream;
 use error::printable;
 use tap::Kind;
@@ -61,6 +62,8 @@ pub struct Protocol {
     pub quiet: Duration,
     /// Ends a command that was cut off in the middle of writing, so that the device refuses it.
     pub spoil: &'static [u8],
+    /// Everything that is asked for on the line.
+    pub requests: Requests,
 }
 
 /// Whether a query may be asked again when its answer is lost.
@@ -426,6 +429,12 @@ impl Line {
 
     async fn write(&mut self, bytes: &[u8], kind: Kind) -> Result<(), LineError> {
         self.tap.note(self.clock.now(), kind, bytes);
+        // The rest of a message that was cut off, and what ends one, are no requests.
+        debug_assert!(
+            self.half_written || self.protocol.requests.have(bytes),
+            "\"{}\" is not on the driver's list of requests",
+            printable(bytes)
+        );
         self.buffer.clear();
         self.command.clear();
         self.command.extend_from_slice(bytes);

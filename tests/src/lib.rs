@@ -1,5 +1,10 @@
-//! Tests and benchmarks that need to know every room; see `tests/tests` and `tests/benches`. Here is what several of them
-//! stand on.
+//! What the tests and benchmarks of this package share: transcripts, the forms of requests and replies, simulated
+//! instruments that stand alone, and a bench. See `tests/tests` and `tests/benches`.
+
+pub mod forms;
+pub mod known;
+pub mod stand;
+pub mod transcript;
 
 use firstlight::benches;
 

@@ -32,6 +32,7 @@ const PROTOCOL: Protocol = Protocol {
     quiet: Duration::from_millis(20),
     // Fills up whatever frame was begun; nothing in it is the beginning of another.
     spoil: &[0; 260],
+    requests: crate::requests::JOINWIT_PM,
 };
 
 /// A Joinwit four-channel power meter.

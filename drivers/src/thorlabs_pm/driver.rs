@@ -8,7 +8,7 @@ use units::{Power, Reading};
 use super::codec::{self, Count, Quirks};
 use super::segments::Segmented;
 use super::stream::Streams;
-use crate::exchange::{Line, LineError, Query, Repeat, Tap};
+use crate::exchange::{Line, LineError, Protocol, Query, Repeat, Tap};
 use crate::identity::{Expected, Identity};
 use crate::meter::{MeterError, MeterSetup, PowerMeter, Range, Streamer};
 use crate::scpi;
@@ -54,7 +54,7 @@ fn harmless<'a>(request: &'a [u8], expected: &'static str) -> Query<'a> {
 impl ThorlabsPm {
     /// A driver over `line` for the meter `expected`; [`PowerMeter::connect`] comes first.
     pub fn new(mut line: Line, expected: Expected) -> ThorlabsPm {
-        line.speak(scpi::PROTOCOL);
+        line.speak(Protocol { requests: crate::requests::THORLABS_PM, ..scpi::PROTOCOL });
         ThorlabsPm {
             line,
             expected,

@@ -23,6 +23,7 @@ pub(super) const PROTOCOL: Protocol = Protocol {
     quiet: Duration::from_millis(20),
     // No number ends with it (BADDATA), nor does a checksum.
     spoil: b"~\n",
+    requests: crate::requests::ZABER_ASCII,
 };
 
 /// A speed of 1 is 1/1.6384 microsteps a second (manual, "maxspeed").

@@ -48,6 +48,9 @@ const STARTS: usize = 16;
 /// A part is not farther from what is expected than this many standard deviations.
 const UNLIKELY: f64 = 5.0;
 
+/// Fits whose centres are no farther apart than this, in widths, are one.
+const SAME: f64 = 0.02;
+
 /// Decisions before a search ends where it is, whatever it may read: twice what the hardest scenes needed.
 const DECISIONS_MAX: usize = 60;
 
@@ -311,9 +314,8 @@ impl Engine<'_> {
                 continue;
             }
             let same = |g: &Fit| {
-                self.axes
-                    .iter()
-                    .all(|k| (f.p[*k] - g.p[*k]).abs() < 0.02 * self.setup.width[*k] + 1e-3 * self.setup.width[*k])
+                self.fringe_apart(&f.p, &g.p) < 0.1
+                    && self.axes.iter().all(|k| (f.p[*k] - g.p[*k]).abs() < SAME * self.setup.width[*k])
             };
             match fits.iter_mut().find(|g| same(g)) {
                 Some(g) if f.cost < g.cost => *g = f,
