@@ -1,2 +1,4 @@
-//! Tests and benchmarks that need to know every room. There is nothing in this library; see `tests/tests` and
-//! `tests/benches`.
+//! Tests and benchmarks that need to know every room; see `tests/tests` and `tests/benches`. What is in this library is
+//! what they share.
+
+pub mod scoreboard;

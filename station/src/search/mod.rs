@@ -99,6 +99,12 @@ pub enum SearchError {
     /// More readings than the search is allowed.
     #[error("no end after {0} readings")]
     Budget(usize),
+    /// The axes cannot follow a path's curves and corners.
+    #[error("the axes cannot follow this path at {speed} um/s")]
+    TooFast {
+        /// Speed asked for, um/s.
+        speed: f64,
+    },
 }
 
 /// Where a search moves and measures: a bench, a benchmark's scene or a test's formula.
