@@ -1,5 +1,7 @@
 //! What a search sees of the benchmark's station, and what it does not.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 

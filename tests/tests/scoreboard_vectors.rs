@@ -1,6 +1,8 @@
 //! The benchmark against reference numbers that a second implementation made (`tests/data/scoreboard_vectors.json`):
 //! trials 0 to 2 of every landscape, the same script in every condition.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use serde_json::Value;
 use tests::scoreboard::rng::{Rng, seed};
 use tests::scoreboard::scene::Pose;
