@@ -81,6 +81,7 @@ impl<'b> BenchProbe<'b> {
             sweep_s: settle + 2.0 * reading_s,
             sample_s,
             lag_s: 0.0,
+            reading_min_s: 0.0,
         };
         let info = ProbeInfo { axes, channels, costs, drift_um_s: DRIFT_UM_S, wander_db: WANDER_DB, curves: false };
         Ok(BenchProbe { info, bench, trace: Vec::new() })

@@ -1,6 +1,7 @@
 //! Alignment searches: plain async functions over a small trait. They know no stage, meter or recipe.
 
 mod bench_probe;
+pub mod engine;
 pub mod first_light;
 pub mod peak;
 
@@ -56,6 +57,8 @@ pub struct Costs {
     pub sweep_s: f64,
     /// From one sample of a sweep to the next.
     pub sample_s: f64,
+    /// The least that passes from asking for a reading until it is integrated.
+    pub reading_min_s: f64,
     /// A reading taken sooner than this after a motion shows what the reading before it saw; 0 where none does.
     pub lag_s: f64,
 }
@@ -96,6 +99,9 @@ pub enum SearchError {
     /// The meter says there is more light than its range holds.
     #[error("the signal meter is saturated: its range is too small for this light")]
     Saturated,
+    /// Nothing above the noise where the search looked.
+    #[error("no light found within the search area")]
+    NoLight,
     /// More readings than the search is allowed.
     #[error("no end after {0} readings")]
     Budget(usize),
@@ -214,7 +220,14 @@ pub(crate) mod formula {
             };
             let channels =
                 vec![ChannelInfo { name: "signal".into(), floor: Power::from_dbm(-70.0), relative_db: noise_db }];
-            let costs = Costs { move_s: 0.02, reading_s: 0.004, sweep_s: 0.02, sample_s: 0.004, lag_s: 0.0 };
+            let costs = Costs {
+                move_s: 0.02,
+                reading_s: 0.004,
+                sweep_s: 0.02,
+                sample_s: 0.004,
+                reading_min_s: 0.004,
+                lag_s: 0.0,
+            };
             let info = ProbeInfo {
                 axes: vec![axis(Axis::X), axis(Axis::Y), axis(Axis::Z)],
                 channels,

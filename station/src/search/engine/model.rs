@@ -1,0 +1,265 @@
+//! What the engine believes: log power as a physical function of the pose, with everything that is not known exactly as
+//! a parameter with a prior. It knows no stage and no meter, only numbers.
+
+use nalgebra::{DMatrix, DVector};
+
+use super::Setup;
+use super::aperture::log_share;
+use super::optics::{Coupled, DB_PER_NEPER, coupled};
+
+/// Axes of a pose: x, y, z (um), rx, ry, rz (degrees).
+pub(super) const AXES: usize = 6;
+
+/// A pose: one number an axis, in the order of [`AXES`].
+pub(super) type Pose = [f64; AXES];
+
+/// Index of each parameter; centres come first.
+pub(super) mod at {
+    use super::AXES;
+    pub(in super::super) const CENTRE: usize = 0;
+    pub(in super::super) const POWER: usize = AXES;
+    pub(in super::super) const ROTATION: usize = 7;
+    pub(in super::super) const SHEAR: usize = 8;
+    pub(in super::super) const RADIUS_X: usize = 9;
+    pub(in super::super) const RADIUS_Y: usize = 10;
+    pub(in super::super) const PIVOT: usize = 11;
+    pub(in super::super) const WALK_X: usize = 14;
+    pub(in super::super) const WALK_Y: usize = 15;
+    pub(in super::super) const DRIFT_X: usize = 16;
+    pub(in super::super) const DRIFT_Y: usize = 17;
+    pub(in super::super) const FRINGE: usize = 18;
+    /// Relative error of the play, one an axis.
+    pub(in super::super) const PLAY: usize = 19;
+    /// Where in its play each axis stood at the start, -1 to 1.
+    pub(in super::super) const SLACK: usize = PLAY + AXES;
+    /// x, y and gain of each channel.
+    pub(in super::super) const CHANNEL: usize = SLACK + AXES;
+}
+
+/// Degrees to radians.
+const DEG: f64 = std::f64::consts::PI / 180.0;
+
+/// Light that reaches the meter whatever the pose, mW: only keeps the model finite in the dark.
+const STRAY_MW: f64 = 3e-8;
+
+/// Indices of the pivot's second and third number.
+const PIVOT_Y: usize = at::PIVOT + 1;
+const PIVOT_Z: usize = at::PIVOT + 2;
+
+/// Beyond this, dB, a reading says nothing anyway.
+const BENT_MAX_DB: f64 = 3.0;
+
+/// A prior: mean and one standard deviation; 0 where the value is known.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Prior {
+    pub(super) mean: f64,
+    pub(super) sd: f64,
+}
+
+/// The physical model of one alignment.
+#[derive(Debug, Clone)]
+pub(super) struct Model {
+    pub(super) wavelength: f64,
+    pub(super) w1: f64,
+    pub(super) w2: f64,
+    pub(super) gap: f64,
+    /// Where each channel stands along the array, um.
+    pub(super) channels: Vec<f64>,
+    /// Depth and period (um) of gap fringes.
+    pub(super) fringe: Option<(f64, f64)>,
+    /// Radius of a round aperture that takes a spot of the receiver's radius, um: a flat top instead of a mode.
+    pub(super) aperture: Option<f64>,
+    pub(super) prior: Vec<Prior>,
+    /// Indices of the parameters that are not known.
+    pub(super) free: Vec<usize>,
+}
+
+impl Model {
+    pub(super) fn new(setup: &Setup, start: &Pose, play_spread: &Pose, drift: f64) -> Model {
+        let n = setup.channels_um.len();
+        let mut prior = vec![Prior { mean: 0.0, sd: 0.0 }; at::CHANNEL + 3 * n];
+        for i in 0..AXES {
+            prior[at::CENTRE + i] = Prior { mean: start[i] + setup.offset[i], sd: setup.search[i] };
+            prior[at::PLAY + i].sd = play_spread[i];
+            // Uniform between the ends of the play.
+            prior[at::SLACK + i].sd = if play_spread[i] > 0.0 { 0.577 } else { 0.0 };
+        }
+        prior[at::POWER] = Prior { mean: setup.level_dbm, sd: setup.level_sd_db };
+        prior[at::ROTATION].sd = setup.rotation_sd_deg * DEG;
+        prior[at::SHEAR].sd = setup.shear_sd_deg * DEG;
+        prior[at::RADIUS_X].sd = setup.radius_sd;
+        prior[at::RADIUS_Y].sd = setup.radius_sd;
+        for i in 0..3 {
+            prior[at::PIVOT + i].sd = setup.pivot_sd_um[i];
+        }
+        prior[at::WALK_X].sd = setup.walk_sd;
+        prior[at::WALK_Y].sd = setup.walk_sd;
+        prior[at::DRIFT_X].sd = drift * std::f64::consts::FRAC_1_SQRT_2;
+        prior[at::DRIFT_Y].sd = drift * std::f64::consts::FRAC_1_SQRT_2;
+        for i in 0..n {
+            prior[at::CHANNEL + 3 * i].sd = setup.core_sd_um;
+            prior[at::CHANNEL + 3 * i + 1].sd = setup.core_sd_um;
+            prior[at::CHANNEL + 3 * i + 2].sd = setup.gain_sd_db;
+        }
+        if let Some((_, period)) = setup.fringe {
+            prior[at::FRINGE] = Prior { mean: 0.0, sd: period };
+        }
+        let free = (0..prior.len()).filter(|i| prior[*i].sd > 0.0).collect();
+        Model {
+            wavelength: setup.wavelength_um,
+            w1: setup.emitter_radius_um,
+            w2: setup.receiver_radius_um,
+            gap: setup.gap_um,
+            channels: setup.channels_um.clone(),
+            fringe: setup.fringe,
+            aperture: setup.aperture_um,
+            prior,
+            free,
+        }
+    }
+
+    /// Parameters at the means of their priors.
+    pub(super) fn means(&self) -> Vec<f64> {
+        self.prior.iter().map(|p| p.mean).collect()
+    }
+
+    /// Log power of channel `i` at an actual pose and a time; slopes by all parameters but play and slack go into `by`,
+    /// which is as long as `p` (those two follow from the slope by the pose).
+    pub(super) fn channel_into(&self, p: &[f64], pose: &Pose, t_s: f64, i: usize, by: &mut [f64]) -> f64 {
+        let c = |k: usize| pose[k] - p[at::CENTRE + k];
+        let e0 = c(0) - p[at::DRIFT_X] * t_s;
+        let e1 = c(1) - p[at::DRIFT_Y] * t_s;
+        let (a, b, g) = (c(3) * DEG, c(4) * DEG, c(5) * DEG);
+        let (sin, cos) = p[at::ROTATION].sin_cos();
+        let (sin_s, cos_s) = (p[at::ROTATION] + p[at::SHEAR]).sin_cos();
+        let [lx, ly, lz] = [p[at::PIVOT], p[at::PIVOT + 1], p[at::PIVOT + 2]];
+        let (sx, sy) = (p[at::WALK_X], p[at::WALK_Y]);
+        let along = self.channels[i];
+        let k = at::CHANNEL + 3 * i;
+        let z = c(2) - lx * b - ly * a - along * b;
+        let dx = cos * e0 - sin_s * e1 + lz * b + sx * z + p[k] - along * (b * b + g * g) / 2.0;
+        let dy = sin * e0 + cos_s * e1 + lz * a + sy * z + p[k + 1] + along * g;
+        if let Some(radius) = self.aperture {
+            return self.flat_top(p, radius, [e0, e1], by);
+        }
+        let (wx, wy) = (self.w2 * p[at::RADIUS_X].exp(), self.w2 * p[at::RADIUS_Y].exp());
+        let hx: Coupled = coupled(self.wavelength, self.w1, wx, dx, z + self.gap, b);
+        let hy: Coupled = coupled(self.wavelength, self.w1, wy, dy, z + self.gap, a);
+        let (gx, gy) = (hx.by_offset, hy.by_offset);
+        let gz = hx.by_gap + hy.by_gap + gx * sx + gy * sy;
+        by.fill(0.0);
+        let ux = gx * cos + gy * sin;
+        let uy = -gx * sin_s + gy * cos_s;
+        by[0] = -ux;
+        by[1] = -uy;
+        by[2] = -gz;
+        by[3] = -(hy.by_tilt + gy * lz - gz * ly) * DEG;
+        by[4] = -(hx.by_tilt + gx * (lz - along * b) - gz * (lx + along)) * DEG;
+        by[5] = -(gy * along - gx * along * g) * DEG;
+        by[at::ROTATION] = gx * (-sin * e0 - cos_s * e1) + gy * (cos * e0 - sin_s * e1);
+        by[at::SHEAR] = gx * (-cos_s * e1) + gy * (-sin_s * e1);
+        by[at::RADIUS_X] = hx.by_radius;
+        by[at::RADIUS_Y] = hy.by_radius;
+        by[at::PIVOT] = -b * gz;
+        by[at::PIVOT + 1] = -a * gz;
+        by[at::PIVOT + 2] = gx * b + gy * a;
+        by[at::WALK_X] = gx * z;
+        by[at::WALK_Y] = gy * z;
+        by[at::DRIFT_X] = -t_s * ux;
+        by[at::DRIFT_Y] = -t_s * uy;
+        by[k] = gx;
+        by[k + 1] = gy;
+        let mut dbm = p[at::POWER] + p[k + 2] + DB_PER_NEPER * (hx.log + hy.log);
+        for slope in by.iter_mut() {
+            *slope *= DB_PER_NEPER;
+        }
+        if let Some((depth, period)) = self.fringe {
+            let phase = std::f64::consts::PI * (pose[2] - p[at::FRINGE]) / period;
+            let (s, co) = phase.sin_cos();
+            let under = 1.0 + depth * s * s;
+            dbm -= DB_PER_NEPER * under.ln();
+            let by_phase = -DB_PER_NEPER * depth * 2.0 * s * co / under;
+            by[at::FRINGE] = -by_phase * std::f64::consts::PI / period;
+        }
+        by[at::POWER] = 1.0;
+        by[k + 2] = 1.0;
+        // What the meter shows never falls below the stray light.
+        let light = 10f64.powf(dbm / 10.0);
+        let share = light / (light + STRAY_MW);
+        for slope in by.iter_mut() {
+            *slope *= share;
+        }
+        10.0 * (light + STRAY_MW).log10()
+    }
+
+    /// A spot on a round aperture, `e` from its centre.
+    fn flat_top(&self, p: &[f64], radius: f64, e: [f64; 2], by: &mut [f64]) -> f64 {
+        by.fill(0.0);
+        let d = e[0].hypot(e[1]).max(1e-6);
+        let w = self.w2 * p[at::RADIUS_X].exp();
+        let step = 0.01;
+        let slope = (log_share(w, radius, d + step) - log_share(w, radius, (d - step).abs())) / (2.0 * step);
+        let widen = (log_share(w * (1.0 + 1e-3), radius, d) - log_share(w * (1.0 - 1e-3), radius, d)) / 2e-3;
+        by[0] = -DB_PER_NEPER * slope * e[0] / d;
+        by[1] = -DB_PER_NEPER * slope * e[1] / d;
+        by[at::RADIUS_X] = DB_PER_NEPER * widen;
+        by[at::POWER] = 1.0;
+        p[at::POWER] + DB_PER_NEPER * log_share(w, radius, d)
+    }
+
+    /// Variance of what channel `i` shows that its slopes do not tell, dB squared: power falls with the square of the
+    /// offset across the light, so where the slope is nothing an uncertain offset still dims. `covariance` is of the free
+    /// parameters.
+    pub(super) fn bent(&self, p: &[f64], pose: &Pose, t_s: f64, i: usize, covariance: &DMatrix<f64>) -> f64 {
+        if self.aperture.is_some() {
+            return 0.0;
+        }
+        let c = |k: usize| pose[k] - p[at::CENTRE + k];
+        let (e0, e1) = (c(0) - p[at::DRIFT_X] * t_s, c(1) - p[at::DRIFT_Y] * t_s);
+        let (a, b, g) = (c(3) * DEG, c(4) * DEG, c(5) * DEG);
+        let (sin, cos) = p[at::ROTATION].sin_cos();
+        let (sin_s, cos_s) = (p[at::ROTATION] + p[at::SHEAR]).sin_cos();
+        let [lx, ly, lz] = [p[at::PIVOT], p[at::PIVOT + 1], p[at::PIVOT + 2]];
+        let along = self.channels[i];
+        let z = c(2) - lx * b - ly * a - along * b;
+        let k = at::CHANNEL + 3 * i;
+        let mut total = 0.0;
+        for side in 0..2 {
+            // By x and y of the stage, by the turns, by rotation and shear.
+            let (walk, by_x, by_y, by_a, by_b, by_g, by_turn, by_shear) = if side == 0 {
+                let turn = -sin * e0 - cos_s * e1;
+                (p[at::WALK_X], cos, -sin_s, 0.0, lz - along * b, -along * g, turn, -cos_s * e1)
+            } else {
+                let turn = cos * e0 - sin_s * e1;
+                (p[at::WALK_Y], sin, cos_s, lz, 0.0, along, turn, -sin_s * e1)
+            };
+            let by = |index: usize| -> f64 {
+                match index {
+                    0 => -by_x,
+                    1 => -by_y,
+                    2 => -walk,
+                    3 => -(by_a - walk * ly) * DEG,
+                    4 => -(by_b - walk * (lx + along)) * DEG,
+                    5 => -by_g * DEG,
+                    at::ROTATION => by_turn,
+                    at::SHEAR => by_shear,
+                    at::PIVOT => -walk * b,
+                    PIVOT_Y => -walk * a,
+                    PIVOT_Z => [b, a][side],
+                    at::WALK_X => [z, 0.0][side],
+                    at::WALK_Y => [0.0, z][side],
+                    at::DRIFT_X => -t_s * by_x,
+                    at::DRIFT_Y => -t_s * by_y,
+                    other if other == k + side => 1.0,
+                    _ => 0.0,
+                }
+            };
+            let slopes = DVector::from_iterator(self.free.len(), self.free.iter().map(|f| by(*f)));
+            let variance = (covariance * &slopes).dot(&slopes);
+            let curvature = DB_PER_NEPER * (1.0 / (self.w1 * self.w1) + 1.0 / (self.w2 * self.w2));
+            // Mean and variance of half the curvature times a squared normal number.
+            total += 0.75 * (curvature * variance).powi(2);
+        }
+        total.min(BENT_MAX_DB * BENT_MAX_DB)
+    }
+}

@@ -1,0 +1,495 @@
+//! The course of one alignment: start, fit, choose, read, stop.
+
+use nalgebra::DMatrix;
+
+use super::design::{Optimum, Outlook, levers, reach};
+use super::fit::{Fit, fit, pose};
+use super::model::{AXES, Pose, Prior, at};
+use super::play::Stands;
+use super::{Aligned, Engine};
+use crate::search::SearchError;
+
+/// Fits kept: what the readings still allow.
+const KEPT: usize = 6;
+
+/// How far beside the peak a fit is tried, standard deviations.
+const BESIDE: f64 = 2.0;
+
+/// A variance is widened by no more than this.
+const WIDEST: f64 = 5.0;
+
+/// Readings bought for a skewed fit before its bound is widened instead.
+const SKEWED_MAX: usize = 3;
+
+/// A fit this much worse than the best is dropped (the odds are 1 in 3000).
+const WORSE: f64 = 8.0;
+
+/// What the readings so far allow, best first, with odds that add to 1.
+pub(super) struct Beliefs {
+    pub(super) fits: Vec<Fit>,
+    pub(super) odds: Vec<f64>,
+}
+
+/// A place to measure next.
+struct Choice {
+    command: Pose,
+    /// From the optimum, in widths.
+    offset: Pose,
+    score: f64,
+}
+
+/// A fit whose chi square is this many times what it should be is in the wrong place, or the model is wrong.
+const ODD: f64 = 3.0;
+
+/// Rounds of fits from drawn starts after an odd fit, and starts a round.
+const RESTARTS: usize = 3;
+const STARTS: usize = 16;
+
+/// Combinations of axes that a choice looks at.
+const COMBINATIONS: usize = 60;
+
+/// Below the predicted peak by more than this the next reading is at the predicted optimum, dB.
+const CLIMB_DB: f64 = 3.0;
+
+impl Engine<'_> {
+    pub(super) async fn run(mut self) -> Result<Aligned, SearchError> {
+        let mut beliefs = self.begin().await?;
+        let mut last = None;
+        let mut skewed = 0;
+        loop {
+            self.decisions += 1;
+            let now = *beliefs.fits[0].stands.last().expect("stands begin with the start");
+            let optimum = self.levers(&beliefs.fits[0], &now);
+            let misfit = self.misfit(&beliefs.fits[0]);
+            let mut expected = self.expected(&beliefs, &optimum) * misfit;
+            if expected <= self.setup.tolerance_db {
+                let more = self.skewed(&beliefs, &optimum) * misfit;
+                if expected + more > self.setup.tolerance_db && skewed < SKEWED_MAX {
+                    skewed += 1;
+                    expected += more;
+                }
+            }
+            let scatter = optimum.scatter(&self.frame(), &self.data.noise);
+            let beside = optimum.loss(&self.frame(), &pose(&now));
+            if let Some(value) = last {
+                let stay = beside + expected;
+                if stay <= self.setup.tolerance_db * 1.6
+                    || (expected <= self.setup.tolerance_db && beside < 2.0 * scatter + 0.1 * self.setup.tolerance_db)
+                {
+                    return Ok(self.result(&beliefs, &optimum, stay, misfit, value, true));
+                }
+            }
+            if self.readings + 1 >= self.setup.readings_max {
+                self.reach(&now, &optimum.pose, &beliefs).await?;
+                let value = self.read().await?;
+                self.update(&mut beliefs);
+                let now = *beliefs.fits[0].stands.last().expect("stands begin with the start");
+                let optimum = self.levers(&beliefs.fits[0], &now);
+                let stay = self.expected(&beliefs, &optimum) * self.misfit(&beliefs.fits[0])
+                    + optimum.loss(&self.frame(), &pose(&now));
+                return Ok(self.result(&beliefs, &optimum, stay, misfit, value, false));
+            }
+            let best = self.best();
+            let target = if expected <= self.setup.tolerance_db || optimum.dbm - best > CLIMB_DB {
+                reach(&now, &optimum.pose, &beliefs.fits[0].p, &self.data).1
+            } else {
+                self.choose(&beliefs, &optimum, &now, expected)
+            };
+            let arriving = expected <= self.setup.tolerance_db;
+            self.go(&target).await?;
+            let value = self.read().await?;
+            self.update(&mut beliefs);
+            last = arriving.then_some(value);
+        }
+    }
+
+    async fn reach(&mut self, now: &Stands, target: &Pose, beliefs: &Beliefs) -> Result<(), SearchError> {
+        let (_, command) = reach(now, target, &beliefs.fits[0].p, &self.data);
+        self.go(&command).await
+    }
+
+    fn result(
+        &self,
+        beliefs: &Beliefs,
+        optimum: &Optimum,
+        expected: f64,
+        misfit: f64,
+        value: f64,
+        converged: bool,
+    ) -> Aligned {
+        let spread = optimum.spread(&beliefs.fits[0].covariance) * misfit;
+        Aligned {
+            position: self.index.iter().enumerate().filter_map(|(k, i)| i.map(|_| self.command[k])).collect(),
+            expected_loss_db: expected,
+            bound95_db: bound(&spread, expected),
+            power_dbm: value,
+            converged,
+            readings: self.readings,
+            decisions: self.decisions,
+        }
+    }
+
+    /// The best value shown so far, dBm.
+    fn best(&self) -> f64 {
+        self.data.seen.iter().map(|s| self.value(&s.dbm)).fold(f64::NEG_INFINITY, f64::max)
+    }
+
+    /// The first readings: here, a step along x, a step along y.
+    async fn begin(&mut self) -> Result<Beliefs, SearchError> {
+        let w = self.setup.width;
+        if let Some(radius) = self.setup.spiral_um {
+            if !self.find(radius).await? {
+                return Err(SearchError::NoLight);
+            }
+            let mut beliefs = Beliefs { fits: Vec::new(), odds: Vec::new() };
+            self.update(&mut beliefs);
+            return Ok(beliefs);
+        }
+        self.read().await?;
+        let depth = (self.setup.level_dbm - self.best()).max(0.0) / 4.34;
+        let step = |k: usize| w[k] * (0.45 * depth.sqrt()).clamp(0.4, 1.0);
+        let mut beliefs = Beliefs { fits: Vec::new(), odds: Vec::new() };
+        let lateral: Vec<usize> = self.axes.iter().copied().filter(|k| *k < 2).collect();
+        for k in lateral {
+            let mut command = self.command;
+            if let Some(fit) = beliefs.fits.first() {
+                let now = *fit.stands.last().expect("stands begin with the start");
+                let mut target = pose(&now);
+                target[0] = fit.p[at::CENTRE];
+                command[0] = reach(&now, &target, &fit.p, &self.data).1[0];
+            }
+            command[k] += step(k);
+            self.decisions += 1;
+            self.go(&command).await?;
+            self.read().await?;
+            self.update(&mut beliefs);
+        }
+        Ok(beliefs)
+    }
+
+    /// Fits anew from every belief and from mirrored ones.
+    pub(super) fn update(&mut self, beliefs: &mut Beliefs) {
+        let mut starts: Vec<Vec<f64>> = beliefs.fits.iter().map(|f| f.p.clone()).collect();
+        let means = self.model.means();
+        if self.data.seen.len() <= 4 || beliefs.fits.is_empty() {
+            // A ring about the brightest place, at the distance that its depth tells.
+            let (value, from) = self.brightest();
+            let radius = ((self.setup.level_dbm - value).max(0.3) / 4.34).sqrt();
+            let turns = if self.model.channels.len() > 1 { 4 } else { 8 };
+            for turn in 0..turns {
+                let (s, c) = ((f64::from(turn) + 0.5) * std::f64::consts::TAU / f64::from(turns)).sin_cos();
+                let mut p = means.clone();
+                p[0] = from[0] + radius * self.setup.width[0] * c;
+                p[1] = from[1] + radius * self.setup.width[1] * s;
+                starts.push(p);
+            }
+        }
+        for k in self.axes.iter().filter(|k| **k >= 2) {
+            // The other side of the focus, or of the angle.
+            let mean = self.data.seen.iter().map(|s| beliefs_pose(beliefs, s.commands, *k)).sum::<f64>()
+                / self.data.seen.len() as f64;
+            for f in beliefs.fits.iter().take(2) {
+                let mut p = f.p.clone();
+                p[*k] = 2.0 * mean - p[*k];
+                starts.push(p);
+            }
+            // One channel tells the sides apart late, an array at once.
+            if self.data.seen.len() <= 6 && (self.model.channels.len() == 1 || self.data.seen.len() <= 2) {
+                for sign in [-0.8, 0.8] {
+                    let mut p = beliefs.fits.first().map_or_else(|| means.clone(), |f| f.p.clone());
+                    p[*k] = means[*k] + sign * self.model.prior[*k].sd;
+                    starts.push(p);
+                }
+            }
+        }
+        self.keep(beliefs, &starts);
+        if let Some(best) = beliefs.fits.first() {
+            self.data.bend(&self.model, best);
+            let again: Vec<Vec<f64>> = beliefs.fits.iter().map(|f| f.p.clone()).collect();
+            self.keep(beliefs, &again);
+        }
+        for round in 0..RESTARTS {
+            if beliefs.fits.first().is_some_and(|f| self.misfit(f) < ODD) {
+                break;
+            }
+            let mut starts: Vec<Vec<f64>> = beliefs.fits.iter().map(|f| f.p.clone()).collect();
+            starts.extend((0..STARTS).map(|i| self.drawn(round * STARTS + i)));
+            self.keep(beliefs, &starts);
+        }
+    }
+
+    /// Parameters drawn from the priors, about the brightest place across the light.
+    fn drawn(&self, number: usize) -> Vec<f64> {
+        let mut state = (self.data.seen.len() * 1000 + number) as u64;
+        let mut normal = || {
+            // Sum of four uniform numbers: near enough to normal for a start.
+            let mut sum = 0.0;
+            for _ in 0..4 {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                sum += (state >> 11) as f64 / (1u64 << 53) as f64 - 0.5;
+            }
+            sum * 1.7
+        };
+        let mut p = self.model.means();
+        for k in &self.axes {
+            p[*k] += normal() * self.model.prior[*k].sd;
+        }
+        let (value, from) = self.brightest();
+        let radius = ((self.setup.level_dbm - value).max(0.3) / 4.34).sqrt();
+        for k in 0..2 {
+            p[k] = from[k] + normal() * radius * self.setup.width[k];
+        }
+        p
+    }
+
+    /// The best value shown so far and where the axes stood for it, taking the play as told.
+    fn brightest(&self) -> (f64, Pose) {
+        let best = self.data.seen.iter().map(|s| (self.value(&s.dbm), s.commands));
+        let (value, commands) = best.max_by(|a, b| a.0.total_cmp(&b.0)).expect("read before");
+        let stands = self.data.history.stands(&[0.0; AXES], &[0.0; AXES]);
+        (value, pose(&stands[commands]))
+    }
+
+    /// Fits from every start; keeps the different ones that the readings allow.
+    fn keep(&self, beliefs: &mut Beliefs, starts: &[Vec<f64>]) {
+        let mut fits: Vec<Fit> = Vec::new();
+        for start in starts {
+            let f = fit(&self.model, &self.data, start);
+            if !f.cost.is_finite() {
+                continue;
+            }
+            let same = |g: &Fit| {
+                self.axes
+                    .iter()
+                    .all(|k| (f.p[*k] - g.p[*k]).abs() < 0.02 * self.setup.width[*k] + 1e-3 * self.setup.width[*k])
+            };
+            match fits.iter_mut().find(|g| same(g)) {
+                Some(g) if f.cost < g.cost => *g = f,
+                Some(_) => {}
+                None => fits.push(f),
+            }
+        }
+        fits.sort_by(|a, b| a.cost.total_cmp(&b.cost));
+        fits.truncate(KEPT);
+        let best = fits.first().map_or(0.0, |f| f.cost);
+        fits.retain(|f| f.cost < best + WORSE);
+        fits.iter_mut().for_each(|f| f.settle(&self.model));
+        let weights: Vec<f64> = fits.iter().map(|f| (best - f.cost).exp()).collect();
+        let sum: f64 = weights.iter().sum();
+        beliefs.odds = weights.iter().map(|w| w / sum).collect();
+        beliefs.fits = fits;
+    }
+
+    fn levers(&self, fit: &Fit, now: &Stands) -> Optimum {
+        levers(&self.model, &fit.p, &self.frame(), now, &self.data, self.t_s())
+    }
+
+    /// By how much readings scatter more than they should (variance), at least 1.
+    fn misfit(&self, fit: &Fit) -> f64 {
+        let n = self.data.seen.len() * self.model.channels.len();
+        (fit.chi2 / n as f64).max(1.0)
+    }
+
+    /// Expected loss at the best belief's optimum: what its covariance leaves, and what it costs if another belief is
+    /// true.
+    fn expected(&self, beliefs: &Beliefs, optimum: &Optimum) -> f64 {
+        let own = optimum.spread(&beliefs.fits[0].covariance).trace() / 2.0;
+        own + self.elsewhere(beliefs, optimum).iter().sum::<f64>()
+    }
+
+    /// What the covariance hides, dB: along each axis the rest is fitted anew well beside the peak. Where that costs less
+    /// than a parabola would, the peak is known less well.
+    fn skewed(&self, beliefs: &Beliefs, optimum: &Optimum) -> f64 {
+        let best = &beliefs.fits[0];
+        let mut more = 0.0;
+        for (i, k) in self.axes.iter().enumerate() {
+            let column = self.model.free.iter().position(|f| f == k).expect("a searched axis is free");
+            let sd = best.covariance[(column, column)].sqrt();
+            let own = 0.5 * optimum.hessian[(i, i)] * sd * sd;
+            if own < 0.02 * self.setup.tolerance_db {
+                continue;
+            }
+            let mut widest: f64 = 1.0;
+            for side in [-BESIDE, BESIDE] {
+                let mut model = self.model.clone();
+                let value = best.p[*k] + side * sd;
+                let prior = model.prior[*k];
+                model.prior[*k] = Prior { mean: value, sd: 0.02 * sd };
+                let mut start = best.p.clone();
+                start[*k] = value;
+                let there = fit(&model, &self.data, &start);
+                // The clamp stands in for the axis's own prior.
+                let own_prior = ((value - prior.mean) / prior.sd).powi(2) / 2.0;
+                let rise = (there.cost + own_prior - best.cost).max(BESIDE * BESIDE / 2.0 / WIDEST);
+                widest = widest.max(BESIDE * BESIDE / 2.0 / rise);
+            }
+            more += own * (widest - 1.0);
+        }
+        more
+    }
+
+    /// Loss at the best belief's optimum under each other belief, times its odds.
+    fn elsewhere(&self, beliefs: &Beliefs, optimum: &Optimum) -> Vec<f64> {
+        let t_s = self.t_s();
+        beliefs
+            .fits
+            .iter()
+            .zip(&beliefs.odds)
+            .skip(1)
+            .map(|(f, odds)| {
+                let (_, peak) = super::design::optimum(&self.model, &f.p, &self.frame(), &optimum.pose, t_s);
+                let here = super::design::objective(&self.model, &f.p, self.setup.objective, &optimum.pose, t_s).0;
+                odds * (peak - here).clamp(0.0, 10.0)
+            })
+            .collect()
+    }
+
+    /// The place that buys most.
+    fn choose(&self, beliefs: &Beliefs, optimum: &Optimum, now: &Stands, expected: f64) -> Pose {
+        let fit = &beliefs.fits[0];
+        let misfit = self.misfit(fit);
+        let others = self.elsewhere(beliefs, optimum);
+        let outlooks: Vec<Outlook<'_>> =
+            beliefs.fits.iter().map(|f| Outlook::new(&self.model, &self.data.noise, f, optimum)).collect();
+        let floor = 0.3 * self.setup.tolerance_db;
+        let score = |offset: &Pose| {
+            let target = self.optical(fit, &optimum.pose, offset);
+            let (stands, command) = reach(now, &target, &fit.p, &self.data);
+            let seconds = self.seconds(&command) + self.back(&command, &optimum.pose);
+            let t_s = self.t_s() + seconds;
+            let left = outlooks[0].after(&stands, t_s) * misfit + told_apart(&outlooks, &others, &stands, t_s);
+            Choice { command, offset: *offset, score: (expected / left.max(floor)).ln() / seconds }
+        };
+        let better = |a: Choice, b: Choice| if b.score > a.score { b } else { a };
+        let mut best = self.offsets().iter().map(score).reduce(better).expect("some offsets");
+        for step in [0.3, 0.15] {
+            for k in self.axes.clone() {
+                for sign in [-step, step] {
+                    let mut offset = best.offset;
+                    offset[k] += sign;
+                    best = better(best, score(&offset));
+                }
+            }
+        }
+        best.command
+    }
+
+    /// Offsets from the optimum to try, in the optical frame, in units of the axes' widths.
+    fn offsets(&self) -> Vec<Pose> {
+        let mut list = Vec::new();
+        let d = self.axes.len();
+        let radii: &[f64] = &[0.3, 0.55, 0.8, 1.1];
+        if d == 2 {
+            for turn in 0..16 {
+                let (s, c) = (f64::from(turn) * std::f64::consts::PI / 8.0).sin_cos();
+                for r in radii {
+                    let mut o = [0.0; AXES];
+                    (o[0], o[1]) = (r * c, r * s);
+                    list.push(o);
+                }
+            }
+            return list;
+        }
+        // Combinations of signs (and rests) of the axes, spread evenly.
+        let all = 3usize.pow(u32::try_from(d).expect("six axes"));
+        let stride = (all / COMBINATIONS).max(1) | 1;
+        for step in 0..all.min(COMBINATIONS) {
+            let code = 1 + (step * stride * 7) % (all - 1);
+            let mut o = [0.0; AXES];
+            let mut rest = code;
+            let mut moved = 0.0_f64;
+            for k in &self.axes {
+                o[*k] = [0.0, 1.0, -1.0][rest % 3];
+                moved += if rest.is_multiple_of(3) { 0.0 } else { 1.0 };
+                rest /= 3;
+            }
+            for r in [0.35, 0.7] {
+                list.push(o.map(|v| v * r / moved.sqrt()));
+            }
+        }
+        list
+    }
+
+    /// A stage pose that is offset from the optimum in the optical frame, so that turns do not carry the tip away.
+    fn optical(&self, fit: &Fit, from: &Pose, offset: &Pose) -> Pose {
+        let p = &fit.p;
+        let mut to: Pose = std::array::from_fn(|k| from[k] + offset[k] * self.setup.width[k]);
+        let (a, b) = ((to[3] - from[3]).to_radians(), (to[4] - from[4]).to_radians());
+        let z = to[2] - from[2];
+        let (ex, ey) = (-p[at::PIVOT + 2] * b - p[at::WALK_X] * z, -p[at::PIVOT + 2] * a - p[at::WALK_Y] * z);
+        let (s, c) = p[at::ROTATION].sin_cos();
+        to[0] += c * ex + s * ey;
+        to[1] += -s * ex + c * ey;
+        if self.axes.contains(&2) {
+            to[2] += p[at::PIVOT] * b + p[at::PIVOT + 1] * a;
+        }
+        to
+    }
+
+    /// Seconds of a move to a command and a reading there.
+    fn seconds(&self, command: &Pose) -> f64 {
+        let costs = self.probe.info().costs;
+        costs.move_s + costs.reading_s + costs.lag_s * 0.7 + self.travel(&self.command, command)
+    }
+
+    /// Seconds of travel between commands.
+    fn travel(&self, from: &Pose, to: &Pose) -> f64 {
+        let info = self.probe.info();
+        let time = |k: usize| {
+            let Some(axis) = self.index[k].map(|i| &info.axes[i]) else { return 0.0 };
+            let d = (to[k] - from[k]).abs();
+            let (v, a) = (axis.speed, axis.acceleration);
+            if d <= v * v / a { 2.0 * (d / a).sqrt() } else { d / v + v / a }
+        };
+        (0..AXES).map(time).fold(0.0, f64::max)
+    }
+
+    /// Seconds of travel from a command back to the optimum.
+    fn back(&self, command: &Pose, optimum: &Pose) -> f64 {
+        self.travel(command, optimum)
+    }
+}
+
+/// What other beliefs still cost after a reading at stands: their cost times how much the predictions overlap.
+fn told_apart(outlooks: &[Outlook<'_>], others: &[f64], stands: &Stands, t_s: f64) -> f64 {
+    if others.is_empty() {
+        return 0.0;
+    }
+    let (mine, own) = outlooks[0].prediction(stands, t_s);
+    outlooks[1..]
+        .iter()
+        .zip(others)
+        .filter(|(_, cost)| **cost > NEGLIGIBLE_DB)
+        .map(|(o, cost)| {
+            let (levels, theirs) = o.prediction(stands, t_s);
+            // Bhattacharyya coefficient of the predictions, the most telling channel alone.
+            let overlap = (0..mine.len()).map(|i| {
+                let (a, b, gap) = (own[(i, i)], theirs[(i, i)], levels[i] - mine[i]);
+                (2.0 * (a * b).sqrt() / (a + b)).sqrt() * (-gap * gap / (4.0 * (a + b))).exp()
+            });
+            cost * overlap.fold(1.0, f64::min)
+        })
+        .sum()
+}
+
+/// Cost of another belief that is not worth telling apart, dB.
+const NEGLIGIBLE_DB: f64 = 1e-5;
+
+/// Where an axis stood after some commands under the best belief.
+fn beliefs_pose(beliefs: &Beliefs, commands: usize, k: usize) -> f64 {
+    beliefs.fits.first().and_then(|f| f.stands.get(commands)).map_or(0.0, |s| s[k].actual)
+}
+
+/// Loss that is not exceeded with 95 % confidence, dB: a gamma distribution with the mean and variance of a sum of
+/// squares (Satterthwaite), by the Wilson-Hilferty cube.
+fn bound(spread: &DMatrix<f64>, expected: f64) -> f64 {
+    let mean = spread.trace() / 2.0;
+    let variance = (spread * spread).trace() / 2.0;
+    if mean <= 0.0 || variance <= 0.0 {
+        return expected;
+    }
+    let freedom = 2.0 * mean * mean / variance;
+    let c = 2.0 / (9.0 * freedom);
+    let quantile = (1.0 - c + 1.645 * c.sqrt()).max(0.0).powi(3);
+    expected * quantile
+}

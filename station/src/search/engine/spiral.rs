@@ -1,0 +1,156 @@
+//! First light: one continuous spiral at the speed that acceleration allows, until a sample rises above the noise. Its
+//! samples are kept as readings for the fit.
+
+use units::{Power, Reading};
+
+use super::fit::Seen;
+use super::model::Pose;
+use super::{DARK_DBM, Engine};
+use crate::search::SearchError;
+
+/// A sample above this many standard deviations of the noise is light: one false alarm in 10^8 samples.
+const SIGMAS: f64 = 5.5;
+
+/// Share of the acceleration spent on the curve, and on speeding up along it.
+const CURVE: f64 = 0.75;
+const ALONG: f64 = 0.5;
+
+/// Share of the widest spacing of turns that would just touch.
+const OVERLAP: f64 = 0.95;
+
+/// Samples of a sweep that go into the fit, at most.
+const KEPT: usize = 48;
+
+/// Spirals before there is said to be no light; each is half as wide as the one before.
+const SPIRALS: usize = 3;
+
+impl Engine<'_> {
+    /// Power at which a sample is light, mW.
+    fn threshold_mw(&self) -> f64 {
+        SIGMAS * self.data.noise.floor_mw
+    }
+
+    /// Distance across the light from which the peak is seen, um, if it is as dim as it may be.
+    fn reach_um(&self) -> f64 {
+        let dimmest = self.setup.level_dbm - 1.5 * self.setup.level_sd_db;
+        let depth = dimmest - 10.0 * self.threshold_mw().log10();
+        self.setup.width[0] * (depth.max(4.0) / 4.343).sqrt()
+    }
+
+    /// Sweeps outward from here until there is light; whether there is.
+    pub(super) async fn find(&mut self, radius_um: f64) -> Result<bool, SearchError> {
+        let centre = self.command;
+        let mut share = OVERLAP;
+        for _ in 0..SPIRALS {
+            if self.sweep_out(&centre, radius_um, share).await? {
+                return Ok(true);
+            }
+            share /= 2.0;
+        }
+        Ok(false)
+    }
+
+    async fn sweep_out(&mut self, centre: &Pose, radius_um: f64, share: f64) -> Result<bool, SearchError> {
+        let info = self.probe.info().clone();
+        let axes = [0, 1].map(|k| self.index[k].expect("searched axes are there"));
+        let acceleration = axes.iter().map(|i| info.axes[*i].acceleration).fold(f64::INFINITY, f64::min);
+        let limit = axes.iter().map(|i| info.axes[*i].speed).fold(f64::INFINITY, f64::min);
+        let reach = self.reach_um();
+        // Fast enough for a sample in every disc on a turn half as far out as the search goes.
+        let speed = limit.min((CURVE * acceleration * radius_um * 0.6).sqrt()).min(1.2 * reach / info.costs.sample_s);
+        let half = speed * info.costs.sample_s / 2.0;
+        let pitch = share * 2.0 * (reach * reach - half * half).max(0.04 * reach * reach).sqrt();
+        let path = points(pitch, radius_um, speed, acceleration, info.costs.sample_s);
+        let start = self.probe.position().await?;
+        let commands: Vec<Vec<f64>> = path
+            .iter()
+            .map(|(x, y)| {
+                let mut to = start.clone();
+                for (i, value) in axes.iter().zip([centre[0] + x, centre[1] + y]) {
+                    to[*i] = value.clamp(info.axes[*i].lower, info.axes[*i].upper);
+                }
+                to
+            })
+            .collect();
+        let threshold = Power::from_watts(self.threshold_mw() * 1e-3);
+        let samples = self.probe.sweep_path(&commands, speed, Some(threshold)).await?;
+        self.moved_s = self.probe.now_s();
+        self.readings += samples.len();
+        let mut poses: Vec<Pose> = Vec::with_capacity(samples.len());
+        for s in &samples {
+            let mut pose = self.command;
+            for (k, value) in pose.iter_mut().enumerate() {
+                if let Some(i) = self.index[k] {
+                    *value = s.actual[i];
+                }
+            }
+            poses.push(pose);
+        }
+        // Where the meter is one sample late, a sample belongs to the place of the one before.
+        let late = usize::from(info.costs.lag_s > 0.0);
+        let power = |i: usize| match samples[i].readings.first() {
+            Some(Reading::Power(p)) => *p,
+            Some(Reading::Saturated) => threshold.attenuated(-60.0),
+            _ => Power::ZERO,
+        };
+        let found = (late..samples.len()).any(|i| power(i) > threshold);
+        let last = poses.last().copied().unwrap_or(*centre);
+        let near = |pose: &Pose| (pose[0] - last[0]).hypot(pose[1] - last[1]) < 2.2 * reach;
+        let mut chosen: Vec<usize> = (late..samples.len()).filter(|i| near(&poses[*i - late])).collect();
+        let bright: Vec<usize> = chosen.iter().copied().filter(|i| power(*i) > threshold).collect();
+        let stride = chosen.len().div_ceil(KEPT).max(1);
+        chosen = chosen
+            .into_iter()
+            .enumerate()
+            .filter(|(n, i)| n % stride == 0 || bright.contains(i))
+            .map(|(_, i)| i)
+            .collect();
+        for (i, pose) in poses.iter().enumerate() {
+            self.data.history.push(*pose);
+            if found && chosen.contains(&(i + late)) {
+                let dbm = power(i + late).dbm().map_or(DARK_DBM, |d| d.max(DARK_DBM));
+                let t_s = samples[i].t_s - self.began_s;
+                self.data.seen.push(Seen { commands: self.data.history.len(), t_s, dbm: vec![dbm], bent: vec![0.0] });
+            }
+        }
+        self.command = last;
+        Ok(found)
+    }
+}
+
+/// Points of an Archimedean spiral from its middle, one sample time apart at the speed that acceleration allows.
+fn points(pitch: f64, radius: f64, speed: f64, acceleration: f64, sample_s: f64) -> Vec<(f64, f64)> {
+    let b = pitch / std::f64::consts::TAU;
+    let (mut turn, mut v) = (0.0f64, 0.0f64);
+    let mut list = vec![(0.0, 0.0)];
+    while b * turn < radius + pitch / 2.0 {
+        let bend = b * (1.0 + turn * turn).powf(1.5) / (2.0 + turn * turn);
+        let allowed = speed.min((CURVE * acceleration * bend).sqrt());
+        v = if v == 0.0 { allowed } else { allowed.min(v + ALONG * acceleration * sample_s) };
+        turn += v * sample_s / (b * (1.0 + turn * turn).sqrt());
+        list.push((b * turn * turn.cos(), b * turn * turn.sin()));
+    }
+    list
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_spiral_stays_within_speed_and_acceleration_and_covers_the_radius() {
+        for sample_s in [0.001, 0.01] {
+            let (speed, acceleration) = (2000.0, 50_000.0);
+            let path = points(32.0, 100.0, speed, acceleration, sample_s);
+            let v: Vec<(f64, f64)> =
+                path.windows(2).map(|p| ((p[1].0 - p[0].0) / sample_s, (p[1].1 - p[0].1) / sample_s)).collect();
+            for (i, w) in v.windows(2).enumerate() {
+                assert!(w[1].0.hypot(w[1].1) <= 1.05 * speed);
+                let change = (w[1].0 - w[0].0).hypot(w[1].1 - w[0].1);
+                assert!(change <= 1.05 * acceleration * sample_s, "{i}: {change}");
+            }
+            let end = path.last().unwrap();
+            assert!(end.0.hypot(end.1) > 100.0);
+        }
+    }
+}
