@@ -144,11 +144,8 @@ impl Optics for Facets {
         let (x, y) = self.frame.xy(u, drift);
         powers[0] = self.p0 * self.coupled(x, y, FACET_GAP);
     }
-    fn starts(&self) -> Vec<Pose> {
-        vec![self.frame.c]
-    }
-    fn steps(&self) -> Option<Pose> {
-        None
+    fn centre(&self) -> Pose {
+        self.frame.c
     }
 }
 
@@ -173,11 +170,8 @@ impl Optics for Spatial {
         let z = u[2] - self.facets.frame.c[2];
         powers[0] = self.facets.p0 * self.facets.coupled(x + self.slope.0 * z, y + self.slope.1 * z, z);
     }
-    fn starts(&self) -> Vec<Pose> {
-        vec![self.facets.frame.c]
-    }
-    fn steps(&self) -> Option<Pose> {
-        None
+    fn centre(&self) -> Pose {
+        self.facets.frame.c
     }
 }
 
@@ -213,11 +207,8 @@ impl Optics for Edge {
             * gauss_axis(1.55, EDGE_W, self.w2.0, ex + self.pivot[2] * yaw, z, yaw)
             * gauss_axis(1.55, EDGE_W, self.w2.1, ey + self.pivot[2] * pitch, z, pitch);
     }
-    fn starts(&self) -> Vec<Pose> {
-        vec![self.frame.c]
-    }
-    fn steps(&self) -> Option<Pose> {
-        None
+    fn centre(&self) -> Pose {
+        self.frame.c
     }
 }
 
@@ -270,8 +261,8 @@ impl Optics for Array {
             place += PITCH_UM;
         }
     }
-    fn starts(&self) -> Vec<Pose> {
-        vec![self.frame.c]
+    fn centre(&self) -> Pose {
+        self.frame.c
     }
     fn steps(&self) -> Option<Pose> {
         Some([0.46, 0.46, 3.5, 0.15, 0.15, 0.04])
@@ -311,6 +302,9 @@ impl Optics for Multimode {
         let (x, y) = self.frame.xy(u, drift);
         let sum: f64 = self.ripples.iter().map(|(kx, ky, phase)| libm::cos(kx * x + ky * y + phase)).sum();
         powers[0] = self.p0 * self.aperture.share((x * x + y * y).sqrt()) * ratio(0.015 * (2.0 / 6.0f64).sqrt() * sum);
+    }
+    fn centre(&self) -> Pose {
+        self.frame.c
     }
     fn starts(&self) -> Vec<Pose> {
         // The ripples' crests on the plateau: the best of a fine grid, and two of its neighbours or rivals.
@@ -378,6 +372,9 @@ impl Optics for Rugged {
         g += ratio(-32.0) * libm::exp(-(x * x + y * y) / 1600.0);
         let s = libm::sin(TAU * (u[2] - self.z0) / FACET_LAM);
         powers[0] = self.facets.p0 * g / (1.0 + FINESSE * s * s);
+    }
+    fn centre(&self) -> Pose {
+        self.facets.frame.c
     }
     fn starts(&self) -> Vec<Pose> {
         let c = self.facets.frame.c;

@@ -6,10 +6,14 @@
 mod aperture;
 pub mod condition;
 pub mod landscape;
+pub mod method;
 mod probe;
 pub mod rng;
+pub mod row;
 pub mod scene;
+pub mod setup;
 pub mod station;
+pub mod trial;
 pub mod truth;
 
 pub use condition::Condition;

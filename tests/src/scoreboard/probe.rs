@@ -122,6 +122,7 @@ fn describe(station: &Station) -> ProbeInfo {
             // Arm, start, read out.
             sweep_s: 3.0 * exchange_s + c.settle_s,
             sample_s: c.integrate_s + SAMPLE_READ_S,
+            reading_min_s: exchange_s - c.exchange_s.1,
             lag_s: c.lag_s,
         },
         drift_um_s: c.drift_um_s,

@@ -33,11 +33,18 @@ pub trait Optics: fmt::Debug + Send + Sync {
     /// Power of each channel, mW, at a pose, where the part has drifted by so much in x and y, um.
     fn powers(&self, pose: &Pose, drift: (f64, f64), powers: &mut Powers);
 
+    /// Pose that the light is built around, at time 0: what a centring error is measured against.
+    fn centre(&self) -> Pose;
+
     /// Poses from which a climb reaches the highest peak; the truth is sought from each.
-    fn starts(&self) -> Vec<Pose>;
+    fn starts(&self) -> Vec<Pose> {
+        vec![self.centre()]
+    }
 
     /// First steps of that climb; `None` where the first start is the very optimum.
-    fn steps(&self) -> Option<Pose>;
+    fn steps(&self) -> Option<Pose> {
+        None
+    }
 }
 
 /// What is maximised where there are several channels.
@@ -135,11 +142,22 @@ impl Scene {
         self.nominal.axes.len()
     }
 
+    /// How far the part has drifted in x and y, um.
+    pub fn drift_um(&self, t_s: f64) -> (f64, f64) {
+        let way = self.condition.drift_um_s * t_s;
+        (way * libm::cos(self.drift_azimuth), way * libm::sin(self.drift_azimuth))
+    }
+
     /// Power of each channel, mW, without noise, background and wander.
     pub fn powers(&self, pose: &Pose, t_s: f64, powers: &mut Powers) {
-        let way = self.condition.drift_um_s * t_s;
-        let drift = (way * libm::cos(self.drift_azimuth), way * libm::sin(self.drift_azimuth));
-        self.optics.powers(pose, drift, powers);
+        self.optics.powers(pose, self.drift_um(t_s), powers);
+    }
+
+    /// How far a pose is off the light's centre across it, um.
+    pub fn off_centre_um(&self, pose: &Pose, t_s: f64) -> f64 {
+        let (c, drift) = (self.optics.centre(), self.drift_um(t_s));
+        let (x, y) = (pose[0] - c[0] - drift.0, pose[1] - c[1] - drift.1);
+        (x * x + y * y).sqrt()
     }
 
     /// The objective without noise, background and wander, dBm.

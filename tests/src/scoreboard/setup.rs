@@ -1,0 +1,92 @@
+//! What a search may know of each landscape beforehand: nominal optics and how far off things usually are.
+
+use station::search::engine::{Objective as Aim, Setup};
+
+use super::scene::{Nominal, Objective};
+
+/// Standard deviation of what is uniform within one to either side.
+const UNIFORM: f64 = 0.577_350_269_189_625_8;
+
+/// Expected loss at which the engine stops, dB.
+const TOLERANCE_DB: f64 = 0.01;
+
+/// Setup of the engine for a landscape.
+pub fn engine(nominal: &Nominal) -> Setup {
+    let single = Setup {
+        wavelength_um: nominal.wavelength_um,
+        emitter_radius_um: 5.2,
+        receiver_radius_um: 5.2,
+        radius_sd: 0.03 * UNIFORM,
+        gap_um: 0.0,
+        offset: [0.0; 6],
+        search: [0.0; 6],
+        width: nominal.width,
+        level_dbm: -1.5,
+        level_sd_db: 1.5 * UNIFORM,
+        rotation_sd_deg: 3.0 * UNIFORM,
+        shear_sd_deg: 0.3 * UNIFORM,
+        pivot_sd_um: [0.0; 3],
+        walk_sd: 0.0,
+        channels_um: vec![0.0],
+        core_sd_um: 0.0,
+        gain_sd_db: 0.0,
+        fringe: None,
+        aperture_um: None,
+        centre_um: 0.3,
+        ripple_db: 0.0,
+        spiral_um: None,
+        objective: match nominal.objective {
+            Objective::Mean => Aim::Sum,
+            Objective::Least => Aim::Weakest,
+        },
+        tolerance_db: TOLERANCE_DB,
+        readings_max: nominal.budget,
+    };
+    // Lateral standard deviations are those of the radius' distribution along one axis.
+    match nominal.name.as_str() {
+        "smf3d" => Setup {
+            search: [6.1, 6.1, 60.0 * UNIFORM, 0.0, 0.0, 0.0],
+            // tan 3 degrees, uniform.
+            walk_sd: 0.052 * UNIFORM,
+            ..single
+        },
+        "edge5d" => Setup {
+            emitter_radius_um: 1.5,
+            receiver_radius_um: 1.5,
+            radius_sd: 0.1 * UNIFORM,
+            search: [1.63, 1.63, 8.0 * UNIFORM, 4.0 * UNIFORM, 4.0 * UNIFORM, 0.0],
+            pivot_sd_um: [30.0 * UNIFORM, 30.0 * UNIFORM, 60.0 * UNIFORM],
+            ..single
+        },
+        "array8" | "array8min" => Setup {
+            emitter_radius_um: 4.6,
+            receiver_radius_um: 4.6,
+            search: [3.27, 3.27, 40.0 * UNIFORM, UNIFORM, UNIFORM, 0.5 * UNIFORM],
+            rotation_sd_deg: UNIFORM,
+            pivot_sd_um: [0.0, 0.0, 200.0 * UNIFORM],
+            channels_um: (0..8).map(|i| (f64::from(i) - 3.5) * 127.0).collect(),
+            core_sd_um: 0.3,
+            gain_sd_db: 0.15,
+            ..single
+        },
+        "firstlight" => {
+            Setup { gap_um: 15.0, search: [50.0, 50.0, 0.0, 0.0, 0.0, 0.0], spiral_um: Some(100.0), ..single }
+        }
+        "multimode" => Setup {
+            emitter_radius_um: 14.0,
+            receiver_radius_um: 14.0,
+            radius_sd: 0.05 * UNIFORM,
+            search: [18.7, 18.7, 0.0, 0.0, 0.0, 0.0],
+            aperture_um: Some(25.0),
+            ripple_db: 0.015,
+            ..single
+        },
+        "rugged" => Setup {
+            search: [12.5, 12.5, 20.0 * UNIFORM, 0.0, 0.0, 0.0],
+            walk_sd: 0.0175 * UNIFORM,
+            fringe: Some((0.075, nominal.wavelength_um / 2.0)),
+            ..single
+        },
+        _ => Setup { gap_um: 15.0, search: [6.1, 6.1, 0.0, 0.0, 0.0, 0.0], ..single },
+    }
+}
