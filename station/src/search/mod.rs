@@ -1,6 +1,7 @@
 //! Alignment searches: plain async functions over a small trait. They know no stage, meter or recipe.
 
 mod bench_probe;
+pub mod classical;
 pub mod engine;
 pub mod first_light;
 pub mod peak;

@@ -23,27 +23,45 @@ fn deg(degrees: f64) -> f64 {
 
 /// What a search may know of a landscape; `None` for a name that is none.
 pub fn nominal(name: &str) -> Option<Nominal> {
-    let (axes, scale, width, wavelength_um, channels, budget): (&'static [Axis], Pose, Pose, _, _, _) = match name {
-        "smf2d" => (XY, pad(&[5.2, 5.2]), pad(&[5.2, 5.2]), 1.55, 1, 1500),
-        "firstlight" => (XY, pad(&[5.2, 5.2]), pad(&[5.2, 5.2]), 1.55, 1, 20_000),
-        "smf3d" => (XYZ, pad(&[5.2, 5.2, 40.0]), pad(&[5.2, 5.2, 109.6]), 1.55, 1, 1500),
-        "rugged" => (XYZ, pad(&[5.2, 5.2, 20.0]), pad(&[5.2, 5.2, 109.6]), 1.55, 1, 1500),
-        "multimode" => (XY, pad(&[20.0, 20.0]), pad(&[20.0, 20.0]), 0.85, 1, 1500),
-        "edge5d" => (XYZPW, pad(&[1.5, 1.5, 4.0, 4.0, 4.0]), pad(&[1.5, 1.5, 9.12, 18.85, 18.85]), 1.55, 1, 3000),
+    let (axes, scale, width, reach): (&'static [Axis], Pose, Pose, Pose) = match name {
+        "smf2d" => (XY, pad(&[5.2, 5.2]), pad(&[5.2, 5.2]), pad(&[15.0, 15.0])),
+        "firstlight" => (XY, pad(&[5.2, 5.2]), pad(&[5.2, 5.2]), pad(&[100.0, 100.0])),
+        "smf3d" => (XYZ, pad(&[5.2, 5.2, 40.0]), pad(&[5.2, 5.2, 109.6]), pad(&[15.0, 15.0, 60.0])),
+        "rugged" => (XYZ, pad(&[5.2, 5.2, 20.0]), pad(&[5.2, 5.2, 109.6]), pad(&[25.0, 25.0, 20.0])),
+        "multimode" => (XY, pad(&[20.0, 20.0]), pad(&[20.0, 20.0]), pad(&[40.0, 40.0])),
+        "edge5d" => {
+            let scale = pad(&[1.5, 1.5, 4.0, 4.0, 4.0]);
+            (XYZPW, scale, pad(&[1.5, 1.5, 9.12, 18.85, 18.85]), pad(&[4.0, 4.0, 8.0, 4.0, 4.0]))
+        }
         "array8" | "array8min" => {
-            (XYZPWR, [4.6, 4.6, 35.0, 1.5, 1.5, 0.4], [4.6, 4.6, 101.5, 5.19, 5.19, 0.906], 1.31, 8, 3000)
+            let scale = [4.6, 4.6, 35.0, 1.5, 1.5, 0.4];
+            (XYZPWR, scale, [4.6, 4.6, 101.5, 5.19, 5.19, 0.906], [8.0, 8.0, 40.0, 1.0, 1.0, 0.5])
         }
         _ => return None,
     };
+    let array = name.starts_with("array8");
     Some(Nominal {
         name: name.to_string(),
         axes,
         scale,
         width,
-        wavelength_um,
-        channels,
+        reach,
+        wavelength_um: if array {
+            1.31
+        } else if name == "multimode" {
+            0.85
+        } else {
+            1.55
+        },
+        channels: if array { 8 } else { 1 },
         objective: if name == "array8min" { Objective::Least } else { Objective::Mean },
-        budget,
+        budget: if name == "firstlight" {
+            20_000
+        } else if axes.len() > 3 {
+            3000
+        } else {
+            1500
+        },
         floor_db: if name == "firstlight" { 5.0 } else { 0.0 },
         walk_db: 0.0,
     })

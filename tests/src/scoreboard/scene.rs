@@ -63,8 +63,10 @@ pub struct Nominal {
     pub name: String,
     /// Axes, in the order of every pose.
     pub axes: &'static [Axis],
-    /// Range of the start's error that a method may count on, a pose.
+    /// A step worth taking along each axis.
     pub scale: Pose,
+    /// How far from the start the peak may be.
+    pub reach: Pose,
     /// 1/e^2 half width of the peak along each axis.
     pub width: Pose,
     /// Wavelength, um.

@@ -1,6 +1,7 @@
 //! What a search may know of each landscape beforehand: nominal optics and how far off things usually are.
 
-use station::search::engine::{Objective as Aim, Setup};
+use station::search::classical::{self, Aim};
+use station::search::engine::{self, Setup};
 
 use super::scene::{Nominal, Objective};
 
@@ -36,8 +37,8 @@ pub fn engine(nominal: &Nominal) -> Setup {
         ripple_db: 0.0,
         spiral_um: None,
         objective: match nominal.objective {
-            Objective::Mean => Aim::Sum,
-            Objective::Least => Aim::Weakest,
+            Objective::Mean => engine::Objective::Sum,
+            Objective::Least => engine::Objective::Weakest,
         },
         tolerance_db: TOLERANCE_DB,
         readings_max: nominal.budget,
@@ -88,5 +89,19 @@ pub fn engine(nominal: &Nominal) -> Setup {
             ..single
         },
         _ => Setup { gap_um: 15.0, search: [6.1, 6.1, 0.0, 0.0, 0.0, 0.0], ..single },
+    }
+}
+
+/// Setup of the classical methods for a landscape.
+pub fn classical(nominal: &Nominal) -> classical::Setup {
+    let d = nominal.axes.len();
+    classical::Setup {
+        scale: nominal.scale[..d].to_vec(),
+        width: nominal.width[..d].to_vec(),
+        reach: nominal.reach[..d].to_vec(),
+        aim: match nominal.objective {
+            Objective::Mean => Aim::Mean,
+            Objective::Least => Aim::Weakest,
+        },
     }
 }
