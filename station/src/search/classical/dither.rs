@@ -8,8 +8,11 @@ use recipes::Axis;
 use super::{Bench, Ended, Setup};
 use crate::search::{Probe, SearchError};
 
-/// Radius of the circle and half length of the other sweeps, in scales.
+/// Radius of the circle, in scales.
 const RADIUS: f64 = 0.25;
+
+/// Half length of the sweeps along the other axes, in scales.
+const HALF: f64 = 0.1;
 
 /// Samples around the circle: of two axes, and where there are more.
 const AROUND: (u32, u32) = (16, 8);
@@ -18,13 +21,13 @@ const AROUND: (u32, u32) = (16, 8);
 const ALONG: u32 = 4;
 
 /// Share of the step to a parabola's vertex that is taken.
-const GAIN: f64 = 0.7;
+const GAIN: f64 = 0.6;
 
 /// Longest step, in scales.
 const LEAP: f64 = 1.0;
 
 /// A step shorter than this, in scales, along every axis is the end.
-const END: f64 = 0.05;
+const END: f64 = 0.03;
 
 /// Rounds before it gives up, of two axes and where there are more.
 const ROUNDS: (usize, usize) = (80, 60);
@@ -45,9 +48,9 @@ pub async fn dither(probe: &mut dyn Probe, setup: &Setup) -> Result<Ended, Searc
     let mut bench = Bench::new(probe, setup).await?;
     let others: Vec<usize> = (0..bench.dimensions()).filter(|i| !lateral.contains(i)).collect();
     let plane = others.is_empty();
+    let mut centre = bench.at.clone();
     let mut level = f64::NEG_INFINITY;
     for _ in 0..if plane { ROUNDS.0 } else { ROUNDS.1 } {
-        let centre = bench.at.clone();
         let mut slopes = vec![0.0; centre.len()];
         level = circle(&mut bench, &centre, lateral, if plane { AROUND.0 } else { AROUND.1 }, &mut slopes).await?;
         for axis in &others {
@@ -59,12 +62,14 @@ pub async fn dither(probe: &mut dyn Probe, setup: &Setup) -> Result<Ended, Searc
                 (GAIN * slopes[i] * setup.width[i].powi(2) / SLOPE_DB).clamp(-leap, leap)
             })
             .collect();
-        let to: Vec<f64> = centre.iter().zip(&steps).map(|(c, s)| c + s).collect();
-        bench.go(&to).await?;
+        for (c, step) in centre.iter_mut().zip(&steps) {
+            *c += step;
+        }
         if steps.iter().zip(&setup.scale).all(|(s, scale)| s.abs() < END * scale) {
             break;
         }
     }
+    bench.go(&centre).await?;
     Ok(bench.ended(level))
 }
 
@@ -101,14 +106,10 @@ async fn circle(
 
 /// Slope along one axis, dB a um or degree: a straight sweep each way, the play in one against that in the other.
 async fn to_and_fro(bench: &mut Bench<'_>, centre: &[f64], axis: usize) -> Result<f64, SearchError> {
-    let half = RADIUS * bench.setup.scale[axis];
+    let half = HALF * bench.setup.scale[axis];
     let info = &bench.probe.info().axes[axis];
     let fastest = info.speed;
-    let speed = if info.axis.is_angle() {
-        f64::MAX.min(1000.0)
-    } else {
-        super::line_speed(2.0 * half, info.acceleration, fastest)
-    };
+    let speed = if info.axis.is_angle() { 100.0 } else { super::line_speed(2.0 * half, info.acceleration, fastest) };
     let point = |k: u32, way: f64| {
         let mut at = centre.to_vec();
         at[axis] += way * half * (2.0 * f64::from(k) / f64::from(ALONG - 1) - 1.0);

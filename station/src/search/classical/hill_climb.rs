@@ -3,8 +3,8 @@
 use super::{Bench, Ended, Setup};
 use crate::search::{Probe, SearchError};
 
-/// Steps halve this often: from the scale to a sixteenth of it.
-const HALVINGS: i32 = 4;
+/// Steps are from half of the scale to an eighth of it.
+const HALVINGS: std::ops::RangeInclusive<i32> = 1..=3;
 
 /// Climbs from here.
 ///
@@ -20,13 +20,17 @@ pub async fn hill_climb(probe: &mut dyn Probe, setup: &Setup) -> Result<Ended, S
 /// Climbs from where the level was just read, and ends at the best level read.
 pub(super) async fn climb(bench: &mut Bench<'_>, level: f64) -> Result<f64, SearchError> {
     let (mut best, mut at) = (level, bench.at.clone());
-    for halving in 0..=HALVINGS {
+    // Where an axis last gained it is tried first.
+    let mut ways = vec![1.0; bench.dimensions()];
+    for halving in HALVINGS {
         loop {
             let before = best;
-            for axis in 0..bench.dimensions() {
-                let step = bench.setup.scale[axis] * 0.5f64.powi(halving);
-                if up(bench, axis, step, &mut at, &mut best).await? == 0 {
-                    up(bench, axis, -step, &mut at, &mut best).await?;
+            for (axis, way) in ways.iter_mut().enumerate() {
+                let step = *way * bench.setup.scale[axis] * 0.5f64.powi(halving);
+                if up(bench, axis, step, &mut at, &mut best).await? == 0
+                    && up(bench, axis, -step, &mut at, &mut best).await? > 0
+                {
+                    *way = -*way;
                 }
             }
             if best <= before {

@@ -161,3 +161,81 @@ fn level(sample: &Sample, aim: Aim) -> Result<f64, SearchError> {
 fn line_speed(length_um: f64, acceleration: f64, fastest: f64) -> f64 {
     (length_um * acceleration / 2.0).sqrt().min(fastest)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::formula::Formula;
+    use super::*;
+
+    fn setup() -> Setup {
+        Setup {
+            scale: vec![4.6, 4.6, 20.0],
+            width: vec![4.6, 4.6, 101.0],
+            reach: vec![10.0, 10.0, 30.0],
+            aim: Aim::Mean,
+        }
+    }
+
+    fn probe() -> Formula {
+        let mut probe = Formula::new([5.0, -4.0, 12.0], 0.1, 0.003);
+        probe.info.curves = true;
+        probe
+    }
+
+    fn run(name: &str, probe: &mut Formula) -> Ended {
+        let setup = setup();
+        let runtime = units::clock::virtual_runtime().unwrap();
+        let ended = runtime.block_on(async {
+            match name {
+                "hill climb" => hill_climb(probe, &setup).await,
+                "simplex" => nelder_mead(probe, &setup).await,
+                "dither" => dither(probe, &setup).await,
+                "fit" => raster(probe, &setup, Centre::Fit).await,
+                "centroid" => raster(probe, &setup, Centre::Centroid).await,
+                _ => spiral_hill(probe, &setup).await,
+            }
+        });
+        ended.unwrap()
+    }
+
+    const ALL: [&str; 6] = ["hill climb", "simplex", "dither", "fit", "centroid", "spiral"];
+
+    #[test]
+    fn each_comes_near_the_peak_and_stands_where_it_says() {
+        for name in ALL {
+            let mut probe = probe();
+            let ended = run(name, &mut probe);
+            let left = probe.loss_db(&probe.actual);
+            assert!(left < 0.3, "{name}: {left} dB left");
+            assert_eq!(ended.position, probe.at, "{name}");
+            assert_eq!(ended.readings, probe.readings, "{name}");
+        }
+    }
+
+    #[test]
+    fn each_does_the_same_again_to_the_bit() {
+        for name in ALL {
+            assert_eq!(run(name, &mut probe()), run(name, &mut probe()), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_spiral_says_when_there_is_no_light() {
+        let mut probe = probe();
+        probe.light = false;
+        let runtime = units::clock::virtual_runtime().unwrap();
+        let ended = runtime.block_on(spiral_hill(&mut probe, &setup()));
+        assert!(matches!(ended, Err(SearchError::NoLight)), "{ended:?}");
+    }
+
+    #[test]
+    fn the_weakest_channel_counts_where_it_is_the_aim() {
+        let reading = |dbm| Reading::Power(Power::from_dbm(dbm));
+        let sample =
+            Sample { t_s: 0.0, commanded: vec![], actual: vec![], readings: vec![reading(0.0), reading(-20.0)] };
+        assert!((level(&sample, Aim::Weakest).unwrap() + 50.0).abs() < 1e-9);
+        assert!((level(&sample, Aim::Mean).unwrap() + 32.967).abs() < 1e-3);
+        let blind = Sample { readings: vec![Reading::Saturated], ..sample };
+        assert!(matches!(level(&blind, Aim::Mean), Err(SearchError::Saturated)));
+    }
+}

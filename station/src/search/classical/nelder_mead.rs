@@ -7,10 +7,10 @@ use crate::search::{Probe, SearchError};
 const READINGS_PER_AXIS: usize = 120;
 
 /// The simplex has closed when its levels differ by less than this, dB, ...
-const LEVELS_DB: f64 = 0.02;
+const LEVELS_DB: f64 = 0.015;
 
 /// ... and its corners by less than this, in scales.
-const CORNERS: f64 = 0.1;
+const CORNERS: f64 = 0.05;
 
 /// First edges, in scales.
 const FIRST_EDGE: f64 = 1.0;

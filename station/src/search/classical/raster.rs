@@ -36,8 +36,11 @@ const ALONG: (u32, f64) = (9, 1.2);
 /// Rounds where there are further axes.
 const ROUNDS: usize = 2;
 
-/// Levels this far below the highest count in a fit, dB.
+/// Levels this far below the highest count in a fit, dB, ...
 const DEPTH_DB: f64 = 10.0;
+
+/// ... and where the lines are far apart those of the next line: for a pitch of one width, dB.
+const DEPTH_PITCH_DB: f64 = 8.7;
 
 /// Rasters about here.
 ///
@@ -98,7 +101,7 @@ async fn area(
     }
     let (best, top) = seen.iter().fold(([from[x], from[y]], f64::NEG_INFINITY), |a, b| if b.1 > a.1 { *b } else { a });
     let found = match centre {
-        Centre::Fit => fitted(&seen, top, best, half, points),
+        Centre::Fit => fitted(&seen, (best, top), half, points, bench.setup.width[x]),
         Centre::Centroid => centroid(&seen, top),
     };
     let mut to = from;
@@ -108,13 +111,23 @@ async fn area(
 }
 
 /// Vertex of the paraboloid through the levels near the highest, if it lies near that.
-fn fitted(seen: &[([f64; 2], f64)], top: f64, best: [f64; 2], half: [f64; 2], points: [u32; 2]) -> Option<[f64; 2]> {
+fn fitted(
+    seen: &[([f64; 2], f64)],
+    (best, top): ([f64; 2], f64),
+    half: [f64; 2],
+    points: [u32; 2],
+    width: f64,
+) -> Option<[f64; 2]> {
+    let pitch = [0, 1].map(|i| 2.0 * half[i] / f64::from(points[i] - 1));
+    let depth = DEPTH_DB.max(6.0 + DEPTH_PITCH_DB * (pitch[0] / width).powi(2));
     // Light from elsewhere (a lobe) is not part of this peak: nothing farther than two lines and a bit.
-    let near = [0, 1].map(|i| (2.5 * 2.0 * half[i] / f64::from(points[i] - 1)).max(half[i] * 0.3));
-    let counts =
-        |(at, level): &&([f64; 2], f64)| *level > top - DEPTH_DB && (0..2).all(|i| (at[i] - best[i]).abs() <= near[i]);
-    let about: Vec<([f64; 2], f64)> =
-        seen.iter().filter(counts).map(|(at, level)| ([at[0] - best[0], at[1] - best[1]], *level)).collect();
+    let near = [0, 1].map(|i| (2.5 * pitch[i]).max(half[i] * 0.3));
+    let counts = |at: &[f64; 2], level: f64| level > top - depth && (0..2).all(|i| (at[i] - best[i]).abs() <= near[i]);
+    let about: Vec<([f64; 2], f64)> = seen
+        .iter()
+        .filter(|(at, level)| counts(at, *level))
+        .map(|(at, level)| ([at[0] - best[0], at[1] - best[1]], *level))
+        .collect();
     let vertex = parabola::plane(&about)?;
     (0..2).all(|i| vertex[i].abs() <= near[i]).then(|| [best[0] + vertex[0], best[1] + vertex[1]])
 }
@@ -138,7 +151,7 @@ async fn along(bench: &mut Bench<'_>, axis: usize) -> Result<(), SearchError> {
     let from = bench.at.clone();
     let (points, reach) = (ALONG.0, ALONG.1 * bench.setup.scale[axis]);
     let info = &bench.probe.info().axes[axis];
-    let speed = if info.axis.is_angle() { 1000.0 } else { line_speed(2.0 * reach, info.acceleration, info.speed) };
+    let speed = if info.axis.is_angle() { 100.0 } else { line_speed(2.0 * reach, info.acceleration, info.speed) };
     let point = |k: u32| {
         let mut at = from.clone();
         at[axis] += reach * (2.0 * f64::from(k) / f64::from(points - 1) - 1.0);
