@@ -72,7 +72,11 @@ fn hessian(model: &Model, p: &[f64], frame: &Frame<'_>, here: &Pose, t_s: f64) -
     }
     let mut h = DMatrix::zeros(d, d);
     for (j, k) in frame.axes.iter().enumerate() {
-        let step = 0.02 * frame.width[*k];
+        // Within a fringe where there are fringes.
+        let step = match model.fringe {
+            Some((_, period)) if *k == 2 => 0.04 * period,
+            _ => 0.02 * frame.width[*k],
+        };
         let (mut up, mut down) = (*here, *here);
         up[*k] += step;
         down[*k] -= step;
@@ -152,6 +156,9 @@ pub(super) fn optimum(model: &Model, p: &[f64], frame: &Frame<'_>, from: &Pose, 
 
 /// Optimum with the matrices of loss. `stands`: where the axes would stand there (for what an error of the play does).
 pub(super) fn levers(model: &Model, p: &[f64], frame: &Frame<'_>, now: &Stands, data: &Data, t_s: f64) -> Optimum {
+    if let Some((depth, period)) = model.fringe {
+        return fringed(model, p, frame, now, data, t_s, (depth, period));
+    }
     let (best, dbm) = optimum(model, p, frame, &pose(now), t_s);
     let (h, solved) = positive(hessian(model, p, frame, &best, t_s), frame);
     let d = frame.axes.len();
@@ -189,6 +196,41 @@ pub(super) fn levers(model: &Model, p: &[f64], frame: &Frame<'_>, now: &Stands, 
     }
     let lever = solved.l().solve_lower_triangular(&g).expect("a Cholesky factor has a positive diagonal");
     Optimum { pose: best, dbm, hessian: h, lever }
+}
+
+/// Levers where there are fringes: an error of the focus costs as if there were none, because the crest nearest to the
+/// focus is taken; an error of the phase costs what a fringe costs.
+fn fringed(
+    model: &Model,
+    p: &[f64],
+    frame: &Frame<'_>,
+    now: &Stands,
+    data: &Data,
+    t_s: f64,
+    (depth, period): (f64, f64),
+) -> Optimum {
+    let (best, dbm) = optimum(model, p, frame, &pose(now), t_s);
+    let hessian = positive(hessian(model, p, frame, &best, t_s), frame).0;
+    let mut plain = model.clone();
+    plain.fringe = None;
+    plain.free = model.free.clone();
+    let mut smooth = levers(&plain, p, frame, now, data, t_s);
+    let rows = smooth.lever.nrows();
+    let curve = (2.0 * DB_PER_NEPER * depth).sqrt() * std::f64::consts::PI / period;
+    let there = reach(now, &best, p, data).0[2];
+    smooth.lever = smooth.lever.insert_row(rows, 0.0);
+    const PLAY_Z: usize = at::PLAY + 2;
+    const SLACK_Z: usize = at::SLACK + 2;
+    for (j, index) in model.free.iter().enumerate() {
+        smooth.lever[(rows, j)] = curve
+            * match *index {
+                at::FRINGE => 1.0,
+                PLAY_Z => -there.by_play,
+                SLACK_Z => -there.by_slack,
+                _ => 0.0,
+            };
+    }
+    Optimum { pose: best, dbm, hessian, lever: smooth.lever }
 }
 
 impl Optimum {

@@ -10,6 +10,7 @@ mod optics;
 mod plan;
 mod play;
 mod spiral;
+mod survey;
 
 use recipes::Axis;
 use units::Reading;
@@ -28,6 +29,19 @@ pub enum Objective {
     Sum,
     /// The weakest channel.
     Weakest,
+}
+
+/// What is known of light beside the main peak.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Hills {
+    /// How far from the start the main peak may be, um.
+    pub radius_um: f64,
+    /// The brightest side lobe is at least this much below the main peak, dB.
+    pub lobe_db: f64,
+    /// Broad cladding light is at least this much below the main peak, dB.
+    pub halo_db: f64,
+    /// How much dimmer than its peak the main hill may be where its z is unknown, dB.
+    pub dimming_db: f64,
 }
 
 /// What is known before the first reading. Per-axis arrays are x, y, z (um), rx, ry, rz (degrees).
@@ -76,6 +90,8 @@ pub struct Setup {
     pub centre_um: f64,
     /// Ripple of the light that no model tells (speckle), dB, one standard deviation.
     pub ripple_db: f64,
+    /// Where there may be side lobes: what to tell them by.
+    pub hills: Option<Hills>,
     /// Radius around the start in which the light is first looked for by a continuous sweep, um.
     pub spiral_um: Option<f64>,
     /// What to align for.

@@ -258,7 +258,7 @@ impl Model {
             let variance = (covariance * &slopes).dot(&slopes);
             let curvature = DB_PER_NEPER * (1.0 / (self.w1 * self.w1) + 1.0 / (self.w2 * self.w2));
             // Mean and variance of half the curvature times a squared normal number.
-            total += 0.75 * (curvature * variance).powi(2);
+            total += 0.4 * (curvature * variance).powi(2);
         }
         total.min(BENT_MAX_DB * BENT_MAX_DB)
     }

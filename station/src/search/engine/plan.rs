@@ -45,6 +45,9 @@ const ODD: f64 = 3.0;
 const RESTARTS: usize = 3;
 const STARTS: usize = 16;
 
+/// Phases of a fringe that a fit starts from.
+const PHASES: usize = 7;
+
 /// Combinations of axes that a choice looks at.
 const COMBINATIONS: usize = 60;
 
@@ -145,12 +148,22 @@ impl Engine<'_> {
             self.update(&mut beliefs);
             return Ok(beliefs);
         }
-        self.read().await?;
+        if let Some(hills) = self.setup.hills {
+            self.survey(hills).await?;
+        } else {
+            self.read().await?;
+        }
         let depth = (self.setup.level_dbm - self.best()).max(0.0) / 4.34;
-        let step = |k: usize| w[k] * (0.45 * depth.sqrt()).clamp(0.4, 1.0);
+        let step = |k: usize| w[k] * (0.6 * depth.sqrt()).clamp(0.5, 1.5);
         let mut beliefs = Beliefs { fits: Vec::new(), odds: Vec::new() };
         let lateral: Vec<usize> = self.axes.iter().copied().filter(|k| *k < 2).collect();
+        if self.data.seen.len() > 1 {
+            self.update(&mut beliefs);
+        }
         for k in lateral {
+            if self.data.seen.len() > 3 {
+                break;
+            }
             let mut command = self.command;
             if let Some(fit) = beliefs.fits.first() {
                 let now = *fit.stands.last().expect("stands begin with the start");
@@ -203,6 +216,18 @@ impl Engine<'_> {
             }
         }
         self.keep(beliefs, &starts);
+        if let Some((_, period)) = self.setup.fringe {
+            // A phase is found only from nearby.
+            let mut starts: Vec<Vec<f64>> = beliefs.fits.iter().map(|f| f.p.clone()).collect();
+            for f in beliefs.fits.iter().take(2) {
+                starts.extend((1..PHASES).map(|i| {
+                    let mut p = f.p.clone();
+                    p[at::FRINGE] += i as f64 / PHASES as f64 * period;
+                    p
+                }));
+            }
+            self.keep(beliefs, &starts);
+        }
         if let Some(best) = beliefs.fits.first() {
             self.data.bend(&self.model, best);
             let again: Vec<Vec<f64>> = beliefs.fits.iter().map(|f| f.p.clone()).collect();
@@ -278,6 +303,14 @@ impl Engine<'_> {
         let sum: f64 = weights.iter().sum();
         beliefs.odds = weights.iter().map(|w| w / sum).collect();
         beliefs.fits = fits;
+    }
+
+    /// How far apart two fringe phases are, in periods.
+    fn fringe_apart(&self, p: &[f64], q: &[f64]) -> f64 {
+        self.setup.fringe.map_or(0.0, |(_, period)| {
+            let apart = (p[at::FRINGE] - q[at::FRINGE]) / period;
+            (apart - apart.round()).abs()
+        })
     }
 
     fn levers(&self, fit: &Fit, now: &Stands) -> Optimum {
@@ -378,7 +411,7 @@ impl Engine<'_> {
     fn offsets(&self) -> Vec<Pose> {
         let mut list = Vec::new();
         let d = self.axes.len();
-        let radii: &[f64] = &[0.3, 0.55, 0.8, 1.1];
+        let radii: &[f64] = &[0.2, 0.4, 0.6];
         if d == 2 {
             for turn in 0..16 {
                 let (s, c) = (f64::from(turn) * std::f64::consts::PI / 8.0).sin_cos();
@@ -389,6 +422,13 @@ impl Engine<'_> {
                 }
             }
             return list;
+        }
+        if let Some((_, period)) = self.setup.fringe {
+            for share in [-0.37, -0.25, -0.12, 0.12, 0.25, 0.37] {
+                let mut o = [0.0; AXES];
+                o[2] = share * period / self.setup.width[2];
+                list.push(o);
+            }
         }
         // Combinations of signs (and rests) of the axes, spread evenly.
         let all = 3usize.pow(u32::try_from(d).expect("six axes"));
@@ -403,7 +443,7 @@ impl Engine<'_> {
                 moved += if rest.is_multiple_of(3) { 0.0 } else { 1.0 };
                 rest /= 3;
             }
-            for r in [0.35, 0.7] {
+            for r in [0.25, 0.5] {
                 list.push(o.map(|v| v * r / moved.sqrt()));
             }
         }
@@ -427,7 +467,7 @@ impl Engine<'_> {
     }
 
     /// Seconds of a move to a command and a reading there.
-    fn seconds(&self, command: &Pose) -> f64 {
+    pub(super) fn seconds(&self, command: &Pose) -> f64 {
         let costs = self.probe.info().costs;
         costs.move_s + costs.reading_s + costs.lag_s * 0.7 + self.travel(&self.command, command)
     }

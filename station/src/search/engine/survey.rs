@@ -1,0 +1,133 @@
+//! Which hill is the peak: a map of where the main peak may be, from which every reading strikes what it contradicts.
+//! Side lobes and cladding light only ever add, so a dark reading excludes a peak nearby, and a reading brighter than
+//! any side lobe can be stands on it.
+
+use super::model::Pose;
+use super::optics::DB_PER_NEPER;
+use super::{Engine, Hills};
+use crate::search::SearchError;
+
+/// Spacing of the map, in mode radii.
+const GRID: f64 = 0.3;
+
+/// A point is worth what the map says lies within this many mode radii of it.
+const SIGHT: f64 = 1.4;
+
+/// Readings of one survey, at most.
+const LOOKS: usize = 40;
+
+/// How much less likely a reading is that needs a side lobe, nepers.
+const LOBE: f64 = 1.5;
+
+/// Nepers a decibel by which a reading contradicts a place.
+const CONTRADICTION: f64 = 1.5;
+
+/// Uncertainty of a level that is given to the map's model, dB.
+const SLACK_DB: f64 = 1.0;
+
+/// A place where the peak may be, and the log of its odds.
+struct Cell {
+    x: f64,
+    y: f64,
+    odds: f64,
+}
+
+impl Engine<'_> {
+    /// Reads around here until a reading stands on the main peak; readings on its flank stay in the data.
+    ///
+    /// # Errors
+    /// `NoLight` where none does.
+    pub(super) async fn survey(&mut self, hills: Hills) -> Result<(), SearchError> {
+        let w = self.setup.width[0];
+        let centre = self.command;
+        let mut cells = cells(hills.radius_um, GRID * w);
+        let spread = 1.6 * self.setup.level_sd_db;
+        let (bright, dim) = (self.setup.level_dbm + spread, self.setup.level_dbm - spread - hills.dimming_db);
+        // Brighter than any side lobe of the brightest part.
+        let main = bright - hills.lobe_db + 0.5;
+        for _ in 0..LOOKS {
+            let value = self.read().await?;
+            if value > main {
+                self.forget(value);
+                return Ok(());
+            }
+            let (x, y) = (self.command[0] - centre[0], self.command[1] - centre[1]);
+            for cell in &mut cells {
+                let depth = DB_PER_NEPER * ((cell.x - x).powi(2) + (cell.y - y).powi(2)) / (w * w);
+                let halo = bright - hills.halo_db;
+                let (low, high) = (dim - depth - SLACK_DB, bright - depth + SLACK_DB);
+                cell.odds -= if value < low {
+                    CONTRADICTION * (low - value).min(30.0)
+                } else if value > high && value > halo {
+                    LOBE
+                } else {
+                    0.0
+                };
+            }
+            let target = self.look(&cells, &centre, SIGHT * w);
+            self.decisions += 1;
+            self.go(&target).await?;
+        }
+        Err(SearchError::NoLight)
+    }
+
+    /// The place that may show most of what is left, for its time.
+    fn look(&self, cells: &[Cell], centre: &Pose, sight: f64) -> Pose {
+        let top = cells.iter().map(|c| c.odds).fold(f64::NEG_INFINITY, f64::max);
+        let live: Vec<(&Cell, f64)> =
+            cells.iter().map(|c| (c, (c.odds - top).exp())).filter(|(_, weight)| *weight > 1e-3).collect();
+        let sum: f64 = live.iter().map(|(_, weight)| weight).sum();
+        let mut best = (self.command, f64::NEG_INFINITY);
+        for (c, _) in &live {
+            let seen: f64 = live
+                .iter()
+                .map(|(o, weight)| {
+                    let q = ((o.x - c.x).powi(2) + (o.y - c.y).powi(2)) / (sight * sight);
+                    weight * (-q * q).exp()
+                })
+                .sum::<f64>()
+                / sum;
+            let mut to = self.command;
+            (to[0], to[1]) = (centre[0] + c.x, centre[1] + c.y);
+            let score = seen / self.seconds(&to);
+            if score > best.1 {
+                best = (to, score);
+            }
+        }
+        best.0
+    }
+
+    /// Keeps the readings that stand on the same hill as the last.
+    fn forget(&mut self, value: f64) {
+        let w = self.setup.width[0];
+        let stands = self.data.history.stands(&[0.0; 6], &[0.0; 6]);
+        let last = self.data.seen.last().map_or(0, |s| s.commands);
+        let here = [stands[last][0].actual, stands[last][1].actual];
+        let values: Vec<f64> = self.data.seen.iter().map(|s| self.value(&s.dbm)).collect();
+        let mut values = values.into_iter();
+        self.data.seen.retain(|s| {
+            let there = &stands[s.commands];
+            let near = (there[0].actual - here[0]).hypot(there[1].actual - here[1]) < 2.0 * w;
+            let bright = values.next().is_some_and(|v| v > value - HILL_DB);
+            near && bright
+        });
+    }
+}
+
+/// Readings this far below the hill's are left to the survey, dB: there side lobes and cladding light show.
+const HILL_DB: f64 = 9.0;
+
+fn cells(radius: f64, step: f64) -> Vec<Cell> {
+    #[expect(clippy::cast_possible_truncation, reason = "a few dozen")]
+    let n = (radius / step).ceil() as i32;
+    let mut list = Vec::new();
+    for i in -n..=n {
+        for j in -n..=n {
+            let (x, y) = (f64::from(i) * step, f64::from(j) * step);
+            if x.hypot(y) <= radius {
+                list.push(Cell { x, y, odds: 0.0 });
+            }
+        }
+    }
+    list
+}
