@@ -1,11 +1,15 @@
 //! Alignment methods on seeded landscapes: how good, how often, how long. See docs/scoreboard.md.
 
 use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Parser;
+use sim::optics::CouplingMap;
 use tests::scoreboard::method::Method;
 use tests::scoreboard::row::Row;
-use tests::scoreboard::{Condition, condition, landscape, trial};
+use tests::scoreboard::scene::Nominal;
+use tests::scoreboard::{Condition, Scene, condition, foreign, landscape, trial};
 
 /// Tries alignment methods on seeded landscapes and says how good, how often and how long.
 #[derive(Debug, Parser)]
@@ -26,16 +30,57 @@ struct Args {
     /// How many trials.
     #[arg(long, default_value_t = 200)]
     trials: usize,
+    /// A coupling map to try instead of a landscape: CSV with the header x_um,y_um,loss_db or x_um,y_um,z_um,loss_db.
+    #[arg(long, conflicts_with = "landscape")]
+    map: Option<PathBuf>,
     /// An array of objects instead of a table.
     #[arg(long)]
     json: bool,
 }
 
-fn landscapes(args: &Args) -> Result<Vec<&str>, String> {
+/// Where scenes come from.
+#[derive(Clone)]
+enum Source {
+    Landscape(&'static str),
+    Foreign(&'static str),
+    Map(String, Arc<CouplingMap>, Box<Nominal>),
+}
+
+impl Source {
+    fn name(&self) -> &str {
+        match self {
+            Source::Landscape(name) | Source::Foreign(name) => name,
+            Source::Map(name, ..) => name,
+        }
+    }
+
+    fn scene(&self, trial: u64, condition: Condition) -> Scene {
+        match self {
+            Source::Landscape(name) => landscape::scene(name, trial, condition).expect("a name of the list"),
+            Source::Foreign(name) => foreign::scene(name, trial, condition).expect("a name of the list"),
+            Source::Map(_, map, nominal) => foreign::map_scene(map, nominal, trial, condition),
+        }
+    }
+}
+
+fn sources(args: &Args) -> Result<Vec<Source>, String> {
+    if let Some(path) = &args.map {
+        let text = std::fs::read_to_string(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
+        let map = CouplingMap::read(&text).map_err(|f| format!("{}: {f}", path.display()))?;
+        let nominal = Box::new(foreign::map_nominal(&map));
+        let name = path.file_stem().map_or("map".into(), |s| s.to_string_lossy().into_owned());
+        return Ok(vec![Source::Map(format!("map:{name}"), Arc::new(map), nominal)]);
+    }
+    let landscapes = landscape::NAMES.map(Source::Landscape);
+    let foreign = foreign::NAMES.map(Source::Foreign);
     match args.landscape.as_str() {
-        "all" => Ok(landscape::NAMES.to_vec()),
-        name if landscape::nominal(name).is_some() => Ok(vec![name]),
-        name => Err(format!("no landscape {name}\nhint: one of {}, or all", landscape::NAMES.join(", "))),
+        "all" => Ok(landscapes.to_vec()),
+        "foreign" => Ok(foreign.to_vec()),
+        name => {
+            let one = landscapes.into_iter().chain(foreign).find(|s| s.name() == name);
+            let all = [&landscape::NAMES[..], &foreign::NAMES[..]].concat().join(", ");
+            one.map(|s| vec![s]).ok_or(format!("no landscape {name}\nhint: one of {all}, or all, or foreign"))
+        }
     }
 }
 
@@ -51,11 +96,11 @@ fn methods(args: &Args) -> Result<Vec<Method>, String> {
 fn rows(args: &Args) -> Result<Vec<Row>, String> {
     let condition = Condition::named(&args.condition).ok_or(format!("no condition {}", args.condition))?;
     let mut rows = Vec::new();
-    for name in landscapes(args)? {
+    for source in sources(args)? {
         for method in methods(args)? {
-            let scene = |trial| landscape::scene(name, trial, condition).expect("the name is a landscape's");
+            let scene = |trial| source.scene(trial, condition);
             let outcomes = trial::attempts(args.first_trial, args.trials, method, scene);
-            rows.push(Row::new(name, condition.name, method.name(), &outcomes));
+            rows.push(Row::new(source.name(), condition.name, method.name(), &outcomes));
         }
     }
     Ok(rows)

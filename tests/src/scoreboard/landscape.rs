@@ -17,7 +17,7 @@ const XYZ: &[Axis] = &[Axis::X, Axis::Y, Axis::Z];
 const XYZPW: &[Axis] = &[Axis::X, Axis::Y, Axis::Z, Axis::Rx, Axis::Ry];
 const XYZPWR: &[Axis] = &[Axis::X, Axis::Y, Axis::Z, Axis::Rx, Axis::Ry, Axis::Rz];
 
-fn deg(degrees: f64) -> f64 {
+pub(super) fn deg(degrees: f64) -> f64 {
     degrees * (PI / 180.0)
 }
 
@@ -106,27 +106,27 @@ pub fn gauss_axis(wavelength: f64, w1: f64, w2: f64, offset: f64, gap: f64, tilt
 
 /// The stage's frame against the optical one.
 #[derive(Debug, Clone)]
-struct Frame {
+pub(super) struct Frame {
     /// Where the peak is, in stage coordinates.
-    c: Pose,
+    pub(super) c: Pose,
     /// Rotation and non-orthogonality of the lateral axes.
     m: [f64; 4],
 }
 
 impl Frame {
-    fn new(c: Pose, rotation: f64, skew: f64) -> Frame {
+    pub(super) fn new(c: Pose, rotation: f64, skew: f64) -> Frame {
         let m = [libm::cos(rotation), -libm::sin(rotation + skew), libm::sin(rotation), libm::cos(rotation + skew)];
         Frame { c, m }
     }
 
-    fn xy(&self, u: &Pose, drift: (f64, f64)) -> (f64, f64) {
+    pub(super) fn xy(&self, u: &Pose, drift: (f64, f64)) -> (f64, f64) {
         let ex = u[0] - self.c[0] - drift.0;
         let ey = u[1] - self.c[1] - drift.1;
         (self.m[0] * ex + self.m[1] * ey, self.m[2] * ex + self.m[3] * ey)
     }
 }
 
-fn polar(radius: f64, azimuth: f64) -> (f64, f64) {
+pub(super) fn polar(radius: f64, azimuth: f64) -> (f64, f64) {
     (radius * libm::cos(azimuth), radius * libm::sin(azimuth))
 }
 

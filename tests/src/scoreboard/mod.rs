@@ -5,6 +5,7 @@
 
 mod aperture;
 pub mod condition;
+pub mod foreign;
 pub mod landscape;
 pub mod method;
 mod probe;

@@ -1,7 +1,7 @@
 //! What a search may know of each landscape beforehand: nominal optics and how far off things usually are.
 
 use station::search::classical::{self, Aim};
-use station::search::engine::{self, Setup};
+use station::search::engine::{self, Hills, Setup};
 
 use super::scene::{Nominal, Objective};
 
@@ -11,8 +11,37 @@ const UNIFORM: f64 = 0.577_350_269_189_625_8;
 /// Expected loss at which the engine stops, dB.
 const TOLERANCE_DB: f64 = 0.01;
 
-/// Setup of the engine for a landscape.
+/// Relative uncertainty of a mode radius on a data sheet: what a search is told of foreign scenes.
+const SHEET_RADIUS_SD: f64 = 0.06;
+
+/// Setup of the engine for a landscape, a foreign scene or a map.
 pub fn engine(nominal: &Nominal) -> Setup {
+    let told = match nominal.name.as_str() {
+        "map" => return map(nominal),
+        "foreign:ellipse5d" => "edge5d",
+        "foreign:bowed8" => "array8",
+        name => name,
+    };
+    let setup = known(nominal, told);
+    let foreign = nominal.name.starts_with("foreign:");
+    Setup { radius_sd: if foreign { setup.radius_sd.max(SHEET_RADIUS_SD) } else { setup.radius_sd }, ..setup }
+}
+
+/// A map's light: single-mode, of the width that its data sheet says, anywhere in the map.
+fn map(nominal: &Nominal) -> Setup {
+    let radius = nominal.width[0];
+    Setup {
+        emitter_radius_um: radius,
+        receiver_radius_um: radius,
+        radius_sd: 0.1,
+        gap_um: 0.0,
+        search: nominal.reach.map(|r| r * UNIFORM),
+        walk_sd: if nominal.axes.len() > 2 { 0.052 * UNIFORM } else { 0.0 },
+        ..known(nominal, "map")
+    }
+}
+
+fn known(nominal: &Nominal, name: &str) -> Setup {
     let single = Setup {
         wavelength_um: nominal.wavelength_um,
         emitter_radius_um: 5.2,
@@ -35,6 +64,7 @@ pub fn engine(nominal: &Nominal) -> Setup {
         aperture_um: None,
         centre_um: 0.3,
         ripple_db: 0.0,
+        hills: None,
         spiral_um: None,
         objective: match nominal.objective {
             Objective::Mean => engine::Objective::Sum,
@@ -44,7 +74,7 @@ pub fn engine(nominal: &Nominal) -> Setup {
         readings_max: nominal.budget,
     };
     // Lateral standard deviations are those of the radius' distribution along one axis.
-    match nominal.name.as_str() {
+    match name {
         "smf3d" => Setup {
             search: [6.1, 6.1, 60.0 * UNIFORM, 0.0, 0.0, 0.0],
             // tan 3 degrees, uniform.
@@ -82,7 +112,15 @@ pub fn engine(nominal: &Nominal) -> Setup {
             ripple_db: 0.015,
             ..single
         },
+        "foreign:lobe2d" => Setup {
+            gap_um: 15.0,
+            search: [6.1, 6.1, 0.0, 0.0, 0.0, 0.0],
+            hills: Some(Hills { radius_um: 15.0, lobe_db: 8.0, halo_db: 30.0, dimming_db: 0.2 }),
+            ..single
+        },
         "rugged" => Setup {
+            // Lobes 8 to 16 dB down, a halo 32 dB down, and the fringes' depth with the defocus of 20 um.
+            hills: Some(Hills { radius_um: 25.0, lobe_db: 8.0, halo_db: 32.0, dimming_db: 0.5 }),
             search: [12.5, 12.5, 20.0 * UNIFORM, 0.0, 0.0, 0.0],
             walk_sd: 0.0175 * UNIFORM,
             fringe: Some((0.075, nominal.wavelength_um / 2.0)),
