@@ -1,8 +1,9 @@
 //! What the tests and benchmarks of this package share: transcripts, the forms of requests and replies, simulated
-//! instruments that stand alone, and a bench. See `tests/tests` and `tests/benches`.
+//! instruments that stand alone, a bench, and the scoreboard of alignment searches. See `tests/tests` and `tests/benches`.
 
 pub mod forms;
 pub mod known;
+pub mod scoreboard;
 pub mod stand;
 pub mod transcript;
 
