@@ -156,6 +156,11 @@ impl Bench {
             .collect()
     }
 
+    /// How long one reading of the signal meter integrates, seconds.
+    pub fn signal_integration_s(&self) -> f64 {
+        self.meters.get(&self.config.signal().meter).map_or(0.0, |m| m.integration().as_secs_f64())
+    }
+
     /// Whether the bench file fixes the signal meter's range.
     pub fn signal_range_is_fixed(&self) -> bool {
         let meter = self.config.meters.get(&self.config.signal().meter);

@@ -136,6 +136,8 @@ pub struct Meter {
     pub averaging: u32,
     /// Range.
     pub range: Range,
+    /// For so long after the light changed a reading may still show the light before, seconds.
+    pub lag_s: f64,
 }
 
 /// The light source of the bench.
