@@ -22,7 +22,7 @@ const EXCHANGES: usize = 1000;
 /// What the motion driver asks for three positions, and what comes back: the bare lines carry the same.
 const REQUEST: &[u8] = b"POS? 1 2 3\n";
 const REPLY: &[u8] = b"1=1.500000 \n2=1.500000 \n3=1.500000\n";
-const LINE: LineSettings = LineSettings { baud: 921_600, parity: sim::Parity::None };
+const LINE: LineSettings = LineSettings { baud: sim::NETWORK_BAUD, parity: sim::Parity::None };
 
 fn main() {
     divan::main();
