@@ -22,7 +22,7 @@ const EXCHANGES: usize = 1000;
 /// What the motion driver asks for three positions, and what comes back: the bare lines carry the same.
 const REQUEST: &[u8] = b"POS? 1 2 3\n";
 const REPLY: &[u8] = b"1=1.500000 \n2=1.500000 \n3=1.500000\n";
-const LINE: LineSettings = LineSettings { baud: sim::NETWORK_BAUD, parity: sim::Parity::None };
+const LINE: LineSettings = LineSettings { baud: 921_600, parity: sim::Parity::None };
 
 fn main() {
     divan::main();
@@ -85,7 +85,8 @@ fn in_a_world(kind: &str) -> (Runtime, LocalSet, Clock, Line) {
     let (clock, line) = local.block_on(&runtime, async {
         let clock = Clock::simulated();
         let (world, _) = alone(kind, Link::Tcp { address: String::new() }, clock.clone());
-        let pipe = world.connect("device", LINE).expect("a pipe to the device");
+        let pipe =
+            world.connect("device", LineSettings { baud: sim::NETWORK_BAUD, ..LINE }).expect("a pipe to the device");
         (clock.clone(), line(Box::new(pipe), &clock))
     });
     (runtime, local, clock, line)
