@@ -9,7 +9,7 @@ use super::optics::DB_PER_NEPER;
 use super::play::{Stand, Stands};
 
 /// Softness of the weakest channel, dB: below what the search asks, above what makes steps unstable.
-const SOFT_DB: f64 = 0.08;
+pub(super) const SOFT_DB: f64 = 0.04;
 
 /// Newton steps to the optimum of a fitted model.
 const NEWTON: usize = 12;

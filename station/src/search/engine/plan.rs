@@ -2,11 +2,11 @@
 
 use nalgebra::DMatrix;
 
-use super::design::{Optimum, Outlook, levers, reach};
+use super::design::{Optimum, Outlook, SOFT_DB, levers, reach};
 use super::fit::{Fit, fit, pose};
 use super::model::{AXES, Pose, Prior, at};
 use super::play::Stands;
-use super::{Aligned, Engine};
+use super::{Aligned, Engine, Objective};
 use crate::search::SearchError;
 
 /// Fits kept: what the readings still allow.
@@ -145,10 +145,13 @@ impl Engine<'_> {
         converged: bool,
     ) -> Aligned {
         let spread = optimum.spread(&beliefs.fits[0].covariance) * misfit;
+        // The best place of a rippled flat top is anywhere on it, and a soft minimum's peak lies beside the true one.
+        let soft = if self.setup.objective == Objective::Weakest { SOFT_DB } else { 0.0 };
+        let (more, most) = (self.setup.ripple_db + 0.1 * soft, 3.0 * self.setup.ripple_db + 0.3 * soft);
         Aligned {
             position: self.index.iter().enumerate().filter_map(|(k, i)| i.map(|_| self.command[k])).collect(),
-            expected_loss_db: expected,
-            bound95_db: bound(&spread, expected),
+            expected_loss_db: expected + more,
+            bound95_db: bound(&spread, expected) + most,
             power_dbm: value,
             converged,
             readings: self.readings,

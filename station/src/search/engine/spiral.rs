@@ -105,7 +105,7 @@ impl Engine<'_> {
             Some(Reading::Saturated) => threshold.attenuated(-60.0),
             _ => Power::ZERO,
         };
-        let found = (late..samples.len()).any(|i| power(i) > threshold);
+        let found = (0..samples.len()).any(|i| power(i) > threshold);
         let last = poses.last().copied().unwrap_or(*centre);
         let brightest = (late..samples.len()).max_by(|a, b| power(*a).watts().total_cmp(&power(*b).watts()));
         let there = brightest.map_or(last, |i| poses[i - late]);
@@ -119,6 +119,12 @@ impl Engine<'_> {
             .filter(|(n, i)| n % stride == 0 || bright.contains(i))
             .map(|(_, i)| i)
             .collect();
+        if late > 0 && !samples.is_empty() && power(0) > threshold {
+            // What the meter saw before it moved.
+            let dbm = power(0).dbm().map_or(DARK_DBM, |d| d.max(DARK_DBM));
+            let t_s = samples[0].t_s - self.began_s;
+            self.data.seen.push(Seen { commands: self.data.history.len(), t_s, dbm: vec![dbm], bent: vec![0.0] });
+        }
         for (i, pose) in poses.iter().enumerate() {
             self.data.history.push(*pose);
             if found && chosen.contains(&(i + late)) {
