@@ -4,13 +4,16 @@
 /// condition `line` with a wait before each reading). Its `engine` is a strong model-based search, not ours.
 const FIGURES: &str = include_str!("../../data/scoreboard_reference.csv");
 
+/// What no method can undercut: readings and seconds.
+pub type Bound = (u32, f64);
+
 /// Fewest readings and least time, s, by landscape: in std, and in line.
 ///
 /// Readings: the least number for which the Bayesian Cramer-Rao bound of the expected loss, with probes placed by an
 /// oracle, is below 0.0167 dB, and the one after the final move; for multimode and rugged by counting unknowns, for
 /// firstlight by covering the area with discs of detection. Time: these readings, the moves between them, and one
 /// fastest traverse of the true distance.
-const BOUNDS: [(&str, (u32, f64), (u32, f64)); 8] = [
+const BOUNDS: [(&str, Bound, Bound); 8] = [
     ("smf2d", (4, 0.08), (4, 0.33)),
     ("smf3d", (5, 0.13), (5, 0.45)),
     ("edge5d", (9, 0.54), (9, 1.15)),
@@ -22,7 +25,7 @@ const BOUNDS: [(&str, (u32, f64), (u32, f64)); 8] = [
 ];
 
 /// What no method can undercut: readings and seconds. Conditions `ideal` and `stress` share the bound of `std`.
-pub fn bound(landscape: &str, condition: &str) -> Option<(u32, f64)> {
+pub fn bound(landscape: &str, condition: &str) -> Option<Bound> {
     let (_, std, line) = BOUNDS.iter().find(|(name, ..)| *name == landscape)?;
     Some(if condition == "line" { *line } else { *std })
 }

@@ -76,12 +76,14 @@ fn known(nominal: &Nominal, name: &str) -> Setup {
     // Lateral standard deviations are those of the radius' distribution along one axis.
     match name {
         "smf3d" => Setup {
+            tolerance_db: 0.02,
             search: [6.1, 6.1, 60.0 * UNIFORM, 0.0, 0.0, 0.0],
             // tan 3 degrees, uniform.
             walk_sd: 0.052 * UNIFORM,
             ..single
         },
         "edge5d" => Setup {
+            tolerance_db: 0.015,
             emitter_radius_um: 1.5,
             receiver_radius_um: 1.5,
             radius_sd: 0.1 * UNIFORM,
@@ -95,6 +97,7 @@ fn known(nominal: &Nominal, name: &str) -> Setup {
             search: [3.27, 3.27, 40.0 * UNIFORM, UNIFORM, UNIFORM, 0.5 * UNIFORM],
             rotation_sd_deg: UNIFORM,
             pivot_sd_um: [0.0, 0.0, 200.0 * UNIFORM],
+            tolerance_db: 0.015,
             channels_um: (0..8).map(|i| (f64::from(i) - 3.5) * 127.0).collect(),
             core_sd_um: 0.3,
             gain_sd_db: 0.15,
@@ -126,6 +129,7 @@ fn known(nominal: &Nominal, name: &str) -> Setup {
             fringe: Some((0.075, nominal.wavelength_um / 2.0)),
             ..single
         },
+        "smf2d" => Setup { gap_um: 15.0, search: [6.1, 6.1, 0.0, 0.0, 0.0, 0.0], tolerance_db: 0.02, ..single },
         _ => Setup { gap_um: 15.0, search: [6.1, 6.1, 0.0, 0.0, 0.0, 0.0], ..single },
     }
 }
