@@ -106,51 +106,56 @@ fn row(args: &Args, source: &Source, method: Method, condition: Condition) -> Ro
     Row::new(source.name(), condition.name, method.name(), &outcomes)
 }
 
-fn rows(args: &Args) -> Result<Vec<Row>, String> {
+/// All rows, each landscape's given away as soon as they are there: a long run shows how far it is.
+fn rows(args: &Args, mut each: impl FnMut(&[Row]) -> Result<(), String>) -> Result<Vec<Row>, String> {
     let condition = Condition::named(&args.condition).ok_or(format!("no condition {}", args.condition))?;
+    let (sources, methods) = (sources(args)?, methods(args)?);
     let mut rows = Vec::new();
-    for source in sources(args)? {
-        for method in methods(args)? {
-            rows.push(row(args, &source, method, condition));
-        }
+    for source in &sources {
+        let group: Vec<Row> = methods.iter().map(|method| row(args, source, *method, condition)).collect();
+        each(&group)?;
+        rows.extend(group);
     }
     Ok(rows)
 }
 
 /// Runs the engine on all landscapes in the gates' conditions; whether all gates hold.
-fn gates(args: &Args, out: &mut impl Write) -> Result<bool, String> {
+fn gates(args: &Args, mut say: impl FnMut(&str) -> Result<(), String>) -> Result<bool, String> {
     let mut rows = Vec::new();
     for condition in gates::CONDITIONS {
         let condition = Condition::named(condition).ok_or(format!("no condition {condition}"))?;
         for name in landscape::NAMES {
-            let source = Source::Landscape(name);
-            rows.push(row(args, &source, Method::Engine, condition));
+            let row = row(args, &Source::Landscape(name), Method::Engine, condition);
+            say(&report::table(std::slice::from_ref(&row)))?;
+            rows.push(row);
         }
     }
     let broken = gates::broken(&rows);
-    let mut text = report::table(&rows);
     for gate in &broken {
-        text += &format!("broken: {gate}\n");
+        say(&format!("broken: {gate}\n"))?;
     }
-    text += if broken.is_empty() { "all gates hold\n" } else { "" };
-    out.write_all(text.as_bytes()).map_err(|e| format!("cannot write: {e}"))?;
+    if broken.is_empty() {
+        say("all gates hold\n")?;
+    }
     Ok(broken.is_empty())
 }
 
 fn run(args: &Args) -> Result<bool, String> {
     let mut out = std::io::stdout().lock();
-    if args.gates {
-        return gates(args, &mut out);
-    }
-    let rows = rows(args)?;
-    let text = if args.json {
-        serde_json::to_string_pretty(&rows).map_err(|e| format!("cannot write: {e}"))? + "\n"
-    } else if args.markdown {
-        report::markdown(&rows)
-    } else {
-        report::table(&rows)
+    let mut say = |text: &str| {
+        out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|e| format!("cannot write: {e}"))
     };
-    out.write_all(text.as_bytes()).map_err(|e| format!("cannot write: {e}"))?;
+    if args.gates {
+        return gates(args, say);
+    }
+    let rows = rows(args, |group| match (args.json, args.markdown) {
+        (true, _) => Ok(()),
+        (_, true) => say(&report::markdown(group)),
+        _ => say(&report::table(group)),
+    })?;
+    if args.json {
+        say(&(serde_json::to_string_pretty(&rows).map_err(|e| format!("cannot write: {e}"))? + "\n"))?;
+    }
     Ok(true)
 }
 

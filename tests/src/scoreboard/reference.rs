@@ -4,8 +4,8 @@
 /// condition `line` with a wait before each reading). Its `engine` is a strong model-based search, not ours.
 const FIGURES: &str = include_str!("../../data/scoreboard_reference.csv");
 
-/// Readings and seconds.
-type Bound = (u32, f64);
+/// What no method can undercut: readings and seconds.
+pub type Bound = (u32, f64);
 
 /// Fewest readings and least time, s, by landscape: in std, and in line.
 ///
@@ -25,7 +25,7 @@ const BOUNDS: [(&str, Bound, Bound); 8] = [
 ];
 
 /// What no method can undercut: readings and seconds. Conditions `ideal` and `stress` share the bound of `std`.
-pub fn bound(landscape: &str, condition: &str) -> Option<(u32, f64)> {
+pub fn bound(landscape: &str, condition: &str) -> Option<Bound> {
     let (_, std, line) = BOUNDS.iter().find(|(name, ..)| *name == landscape)?;
     Some(if condition == "line" { *line } else { *std })
 }

@@ -26,8 +26,8 @@ const GAIN: f64 = 0.6;
 /// Longest step, in scales.
 const LEAP: f64 = 1.0;
 
-/// A step shorter than this, in scales, along every axis is the end.
-const END: f64 = 0.03;
+/// Steps that the slopes say are worth less than this together, dB, are the end.
+const END_DB: f64 = 0.004;
 
 /// Rounds before it gives up, of two axes and where there are more.
 const ROUNDS: (usize, usize) = (80, 60);
@@ -51,26 +51,31 @@ pub async fn dither(probe: &mut dyn Probe, setup: &Setup) -> Result<Ended, Searc
     let mut centre = bench.at.clone();
     let mut level = f64::NEG_INFINITY;
     for _ in 0..if plane { ROUNDS.0 } else { ROUNDS.1 } {
-        let mut slopes = vec![0.0; centre.len()];
-        level = circle(&mut bench, &centre, lateral, if plane { AROUND.0 } else { AROUND.1 }, &mut slopes).await?;
+        let around;
+        (level, around) = circle(&mut bench, &centre, lateral, if plane { AROUND.0 } else { AROUND.1 }).await?;
+        let mut worth = 0.0;
+        for (axis, slope) in lateral.into_iter().zip(around) {
+            worth += step(&mut centre, axis, slope, setup);
+        }
+        // Each from where the ones before it lead: a turn moves the tip, and two steps for one error overshoot.
         for axis in &others {
-            slopes[*axis] = to_and_fro(&mut bench, &centre, *axis).await?;
+            let slope = to_and_fro(&mut bench, &centre, *axis).await?;
+            worth += step(&mut centre, *axis, slope, setup);
         }
-        let steps: Vec<f64> = (0..centre.len())
-            .map(|i| {
-                let leap = LEAP * setup.scale[i];
-                (GAIN * slopes[i] * setup.width[i].powi(2) / SLOPE_DB).clamp(-leap, leap)
-            })
-            .collect();
-        for (c, step) in centre.iter_mut().zip(&steps) {
-            *c += step;
-        }
-        if steps.iter().zip(&setup.scale).all(|(s, scale)| s.abs() < END * scale) {
+        if worth < END_DB {
             break;
         }
     }
     bench.go(&centre).await?;
     Ok(bench.ended(level))
+}
+
+/// Takes a step up a slope; says what the slope promises of it, dB.
+fn step(centre: &mut [f64], axis: usize, slope: f64, setup: &Setup) -> f64 {
+    let leap = LEAP * setup.scale[axis];
+    let by = (GAIN * slope * setup.width[axis].powi(2) / SLOPE_DB).clamp(-leap, leap);
+    centre[axis] += by;
+    by * slope
 }
 
 /// Samples a circle about a centre; gives its mean level and the slopes across it, dB a um.
@@ -79,8 +84,7 @@ async fn circle(
     centre: &[f64],
     lateral: [usize; 2],
     samples: u32,
-    slopes: &mut [f64],
-) -> Result<f64, SearchError> {
+) -> Result<(f64, [f64; 2]), SearchError> {
     let [x, y] = lateral;
     let radius = RADIUS * bench.setup.scale[x].min(bench.setup.scale[y]);
     let axis = &bench.probe.info().axes[x];
@@ -97,11 +101,11 @@ async fn circle(
     #[expect(clippy::cast_precision_loss, reason = "a few dozen")]
     let count = seen.len().max(1) as f64;
     let mean = seen.iter().map(|(_, level)| level).sum::<f64>() / count;
-    for axis in lateral {
+    let slope = |axis: usize| {
         let turn = seen.iter().map(|(at, level)| (at[axis] - centre[axis]) * (level - mean)).sum::<f64>();
-        slopes[axis] = 2.0 * turn / (count * radius * radius);
-    }
-    Ok(mean)
+        2.0 * turn / (count * radius * radius)
+    };
+    Ok((mean, lateral.map(slope)))
 }
 
 /// Slope along one axis, dB a um or degree: a straight sweep each way, the play in one against that in the other.
