@@ -19,6 +19,7 @@ use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
 use tokio::task::coop::unconstrained;
 use units::clock::Clock;
 
+use crate::requests::Requests;
 use crate::transport::Stream;
 use error::printable;
 use tap::Kind;
@@ -61,6 +62,8 @@ pub struct Protocol {
     pub quiet: Duration,
     /// Ends a command that was cut off in the middle of writing, so that the device refuses it.
     pub spoil: &'static [u8],
+    /// Everything that is asked for on the line.
+    pub requests: Requests,
 }
 
 /// Whether a query may be asked again when its answer is lost.
@@ -85,6 +88,15 @@ pub struct Query<'a> {
     pub expected: &'static str,
 }
 
+/// Where the answer to one query ends, where it is none of the protocol's lines: binary samples.
+#[derive(Debug, Clone, Copy)]
+pub struct AnswerFraming {
+    /// Length of the first whole answer.
+    pub end: fn(&[u8]) -> Option<usize>,
+    /// It is no longer than this many bytes.
+    pub max: usize,
+}
+
 /// A line of bytes to one instrument.
 pub struct Line {
     stream: Box<dyn Stream>,
@@ -98,6 +110,8 @@ pub struct Line {
     unsent: Vec<u8>,
     /// The identity learnt by [`Line::identify`]; empty before.
     known: Vec<u8>,
+    /// Of the query under way, where its answer is none of the protocol's lines.
+    framed: Option<AnswerFraming>,
     /// Bytes read since the last write.
     buffer: Vec<u8>,
     /// The last bytes written.
@@ -129,6 +143,7 @@ impl Line {
             asides: None,
             unsent: Vec::new(),
             known: Vec::new(),
+            framed: None,
             buffer: Vec::new(),
             command: Vec::new(),
             unclean: true,
@@ -214,6 +229,25 @@ impl Line {
     /// # Errors
     /// The failure of the last attempt.
     pub async fn query<T>(&mut self, query: &Query<'_>, parse: impl Fn(&[u8]) -> Option<T>) -> Result<T, LineError> {
+        self.framed = None;
+        self.query_as(query, parse).await
+    }
+
+    /// As [`Line::query`], for an answer with an end of its own; it is handed over whole.
+    ///
+    /// # Errors
+    /// As [`Line::query`].
+    pub async fn query_framed<T>(
+        &mut self,
+        query: &Query<'_>,
+        framing: AnswerFraming,
+        parse: impl Fn(&[u8]) -> Option<T>,
+    ) -> Result<T, LineError> {
+        self.framed = Some(framing);
+        self.query_as(query, parse).await
+    }
+
+    async fn query_as<T>(&mut self, query: &Query<'_>, parse: impl Fn(&[u8]) -> Option<T>) -> Result<T, LineError> {
         let attempts = match query.repeat {
             Repeat::Harmless => QUERY_ATTEMPTS,
             Repeat::Never => 1,
@@ -290,7 +324,8 @@ impl Line {
         self.last_reply = Some(now);
         let whole = end + self.asides_within(&self.buffer[end..]) == self.buffer.len();
         // With bytes behind it nobody can tell which of the two answers is this one's.
-        if whole && let Some(value) = parse(self.text(&self.buffer[..end])) {
+        let answer = if self.framed.is_some() { &self.buffer[..end] } else { self.text(&self.buffer[..end]) };
+        if whole && let Some(value) = parse(answer) {
             self.cleaned();
             return Ok(value);
         }
@@ -300,6 +335,10 @@ impl Line {
 
     async fn write_and_read(&mut self, request: &[u8]) -> Result<usize, LineError> {
         self.write(request, Kind::Sent).await?;
+        let (end_of, max) = match self.framed {
+            Some(framing) => (framing.end, framing.max),
+            None => (self.protocol.framing, self.protocol.reply_max),
+        };
         loop {
             self.read_some().await?;
             let passed = self.asides_within(&self.buffer);
@@ -307,22 +346,22 @@ impl Line {
                 self.tap.note(self.clock.now(), Kind::Discarded, &self.buffer[..passed]);
                 self.buffer.drain(..passed);
             }
-            if let Some(end) = (self.protocol.framing)(&self.buffer) {
+            if let Some(end) = end_of(&self.buffer) {
                 return Ok(end);
             }
-            if self.buffer.len() > self.protocol.reply_max {
-                return Err(self.too_long(request));
+            if self.buffer.len() > max {
+                return Err(self.too_long(request, max));
             }
         }
     }
 
-    fn too_long(&mut self, request: &[u8]) -> LineError {
+    fn too_long(&mut self, request: &[u8], max: usize) -> LineError {
         self.tap.note(self.clock.now(), Kind::Discarded, &self.buffer);
         LineError::TooLong {
             instrument: self.instrument.clone(),
             port: self.port.clone(),
             request: printable(request),
-            max: self.protocol.reply_max,
+            max,
             begins: printable(&self.buffer[..self.buffer.len().min(40)]),
         }
     }
@@ -390,6 +429,12 @@ impl Line {
 
     async fn write(&mut self, bytes: &[u8], kind: Kind) -> Result<(), LineError> {
         self.tap.note(self.clock.now(), kind, bytes);
+        // The rest of a message that was cut off, and what ends one, are no requests.
+        debug_assert!(
+            self.half_written || self.protocol.requests.have(bytes),
+            "\"{}\" is not on the driver's list of requests",
+            printable(bytes)
+        );
         self.buffer.clear();
         self.command.clear();
         self.command.extend_from_slice(bytes);

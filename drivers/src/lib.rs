@@ -24,6 +24,7 @@ pub mod newport_smc;
 pub mod pi_gcs2;
 pub mod probe;
 pub mod registry;
+pub mod requests;
 pub mod santec_tsl;
 pub mod scpi;
 mod session;

@@ -141,6 +141,11 @@ pub trait PowerMeter {
     /// Reads the error queue until it is empty (bounded) and returns what it held.
     async fn errors(&mut self) -> Result<Vec<(i64, String)>, MeterError>;
 
+    /// The stream of samples of a meter that has one; `None` where it has none, and before `connect`.
+    fn streamer(&mut self) -> Option<&mut dyn Streamer> {
+        None
+    }
+
     /// The logging function of a meter that has one.
     fn logger(&mut self) -> Option<&mut dyn Logger> {
         None
@@ -192,4 +197,36 @@ pub trait Logger {
 
     /// Ends the log, done or not, and puts the meter back to single readings.
     async fn end_log(&mut self) -> Result<(), MeterError>;
+}
+
+/// One sample of a stream.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StreamSample {
+    /// When it was taken, seconds of the line's clock.
+    pub at_s: f64,
+    /// What was read.
+    pub reading: Reading,
+}
+
+/// A meter that samples by its own clock and gives the samples away while it goes on. Samples that are not fetched in time
+/// are lost, which their times show. The range should be fixed: there are no samples while it is switched.
+#[async_trait(?Send)]
+pub trait Streamer {
+    /// Time from one sample to the next.
+    fn sample_interval(&self) -> Duration;
+
+    /// How long the meter keeps samples: they are to be fetched oftener.
+    fn kept_for(&self) -> Duration;
+
+    /// Starts the stream of one channel, from 1; samples from before are forgotten, its times are held against the clock's.
+    ///
+    /// # Errors
+    /// `Refused`.
+    async fn start_stream(&mut self, channel: u32) -> Result<(), MeterError>;
+
+    /// The samples since the last call, in order of time; none where there are no new ones.
+    ///
+    /// # Errors
+    /// Of the line; samples of an answer that was lost are lost.
+    async fn take_samples(&mut self, channel: u32) -> Result<Vec<StreamSample>, MeterError>;
 }

@@ -132,6 +132,21 @@ pub enum MotionError {
         /// Upper end of the travel.
         travel_upper: f64,
     },
+    /// The axes of a platform count in another coordinate system than the bench does.
+    #[error(
+        "{instrument}: axes {axes}: coordinate system {active} is in force, where the bench counts on {expected}: they would \
+         move along other directions"
+    )]
+    Coordinates {
+        /// Bench name of the instrument.
+        instrument: String,
+        /// Axes concerned.
+        axes: String,
+        /// Systems in force, the maker's base system left out.
+        active: String,
+        /// Systems that the bench file says.
+        expected: String,
+    },
     /// A setting did not read back as set.
     #[error("{instrument}: axis {axis}: {what} was set to {set} but reads back {read}")]
     ReadBack {
@@ -201,8 +216,12 @@ pub trait MotionController {
     /// range, servo on, velocity, soft limits where the controller has them; all read back. Nothing moves.
     ///
     /// # Errors
-    /// `WrongDevice`, `NoChannel`, `RangeOutsideTravel`, `ReadBack`, `Refused`.
+    /// `WrongDevice`, `NoChannel`, `RangeOutsideTravel`, `Coordinates`, `ReadBack`, `Refused`.
     async fn connect(&mut self, setup: &[ChannelSetup]) -> Result<(), MotionError>;
+
+    /// The coordinate systems that must be in force when a platform is connected, by name; without this the controller's own
+    /// axes alone. Controllers that have no such systems do not mind.
+    fn expect_coordinates(&mut self, _names: &[String]) {}
 
     /// Reads the state of channels, in the order asked.
     async fn states(&mut self, channels: &[&str]) -> Result<Vec<ChannelState>, MotionError>;

@@ -21,6 +21,7 @@ pub const PROTOCOL: Protocol = Protocol {
     quiet: Duration::from_millis(20),
     // No header has this character, so a command cut in half is refused whole.
     spoil: b"~\n",
+    requests: crate::requests::Requests::ANY,
 };
 
 /// Length of the first answer, its LF included.

@@ -26,11 +26,11 @@ mod world_loops;
 
 pub use backdoor::{BackDoor, Truth};
 pub use bond::epoxy::Phase;
-pub use config::{InstrumentWiring, Link, MeterChannel, PortWiring, Role, Wiring, check};
+pub use config::{InstrumentWiring, Link, MeterChannel, PortWiring, Role, SwitchPort, Wiring, check};
 pub use devices::dress::Dress;
 pub use devices::{DeviceError, KindInfo, device_kinds, standalone};
 pub use faults::{Amount, Fault, FaultError, FaultInfo, FaultKind, TargetKind, faults};
 pub use part::{Defect, Modes, Optics, OpticsPlan, Part, PartPlan, Preset, Spread};
-pub use serve::{ConnectError, ServeError, ServeOptions, Served, Server};
+pub use serve::{ConnectError, NETWORK_BAUD, ServeError, ServeOptions, Served, Server};
 pub use uart::{LineSettings, Parity};
 pub use world::{Order, Ordered, Patch, World};

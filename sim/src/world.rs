@@ -229,8 +229,8 @@ impl World {
         };
         match channels.iter().find(|c| c.number == channel) {
             Some(c) if c.role == "tap" => View::Tap,
-            Some(c) if c.role == "signal" && inner.switch_of(meter).is_some() => {
-                inner.switch_of(meter).map_or(View::Dark, View::Switched)
+            Some(c) if c.role == "signal" && inner.switch_of(meter, channel).is_some() => {
+                inner.switch_of(meter, channel).map_or(View::Dark, View::Switched)
             }
             Some(c) if c.role == "signal" => View::Lane(usize::try_from(c.lane).unwrap_or(1).saturating_sub(1)),
             _ => View::Dark,
@@ -299,9 +299,9 @@ impl World {
 }
 
 impl Inner {
-    /// The switch that is wired to a meter, by its place in the wiring.
-    fn switch_of(&self, name: &str) -> Option<usize> {
-        let before = |i: &InstrumentWiring| matches!(&i.role, Role::Switch { meter } if meter == name);
+    /// The switch that is wired to a channel of a meter, by its place in the wiring.
+    fn switch_of(&self, name: &str, channel: u32) -> Option<usize> {
+        let before = |i: &InstrumentWiring| matches!(&i.role, Role::Switch { meter, number, .. } if meter == name && *number == channel);
         self.wiring.instruments.iter().position(before)
     }
 

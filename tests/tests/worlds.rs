@@ -218,30 +218,7 @@ fn a_fine_axis_stacked_on_a_coarse_one_moves_the_same_fibre() {
 
 #[test]
 fn a_hexapod_turns_an_array_and_each_lane_sees_it() {
-    // The receptacle bench with its stage taken for a hexapod, six axes wired to it.
-    let axis = |name: &str, channel: &str| {
-        let (unit, um) = if name.starts_with('r') { ("deg", "deg") } else { ("mm", "um") };
-        let (range, speed) = if um == "deg" { ("[-4, 4]", 5) } else { ("[-3000, 3000]", 5000) };
-        format!(
-            "[axes.{name}]\ncontroller = \"stage\"\nchannel = \"{channel}\"\nunit = \"{unit}\"\nrange_{um} = {range}\n\
-             velocity_{um}_s = {speed}\nacceleration_{um}_s2 = {}\nsettle_ms = 20\nplay_{um} = 0.0005\n\
-             repeatability_{um} = 0.0001\n\n",
-            10 * speed
-        )
-    };
-    let text = benches::named("receptacle").unwrap();
-    let (head, tail) = (text.find("# Stage axes").unwrap(), text.find("[frame]").unwrap());
-    let names = ["x", "y", "z", "rx", "ry", "rz"];
-    let axes: String = names.iter().zip(["X", "Y", "Z", "U", "V", "W"]).map(|(n, c)| axis(n, c)).collect();
-    let rest = &text[tail..text.find("# The simulated world").unwrap()];
-    let rest = rest
-        .replace("distance_um = 1180", "distance_um = 2500")
-        .replace("z = 6000", "z = 2500\nrx = 0\nry = 0\nrz = 0")
-        .replace("order = [\"z\", \"x\", \"y\"]", "order = [\"z\", \"x\", \"y\", \"rx\", \"ry\", \"rz\"]")
-        .replace("rotation_deg = 1.5", "rotation_deg = 0");
-    let simulation = "[simulation]\npreset = \"edge-array\"\n[simulation.axes.rx]\n[simulation.axes.ry]\n\
-                      [simulation.axes.rz]\n[simulation.parts]\ncontact_um = [-2900, 0]\n";
-    let text = format!("{}{axes}{rest}{simulation}", &text[..head]).replace("C-884", "C-887");
+    let text = tests::hexapod_bench();
     in_world(&text, 3, async |bench, door, _| {
         to_the_peak(bench, &door).await;
         let turned = door.truth().focus_rad.map(f64::to_degrees);

@@ -23,7 +23,13 @@ const ERRORS_MAX: usize = 32;
 const KIND: &str = "a DiCon GP600 switch";
 
 const MANNER: Manner = Manner {
-    protocol: Protocol { framing: codec::line_end, identity_request: b"*IDN?\r", spoil: b"~\r", ..scpi::PROTOCOL },
+    protocol: Protocol {
+        framing: codec::line_end,
+        identity_request: b"*IDN?\r",
+        spoil: b"~\r",
+        requests: crate::requests::DICON_SWITCH,
+        ..scpi::PROTOCOL
+    },
     end: "\r",
     limit: QUERY_LIMIT,
     errors_max: ERRORS_MAX,

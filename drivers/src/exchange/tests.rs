@@ -436,6 +436,7 @@ const BINARY: Protocol = Protocol {
     identity_limit: Duration::from_millis(500),
     quiet: Duration::from_millis(20),
     spoil: b"",
+    requests: crate::requests::Requests::ANY,
 };
 
 /// Runs a conversation on a line that speaks it, greeted.

@@ -5,6 +5,8 @@
 
 use units::{Power, Reading};
 
+use crate::identity::Identity;
+
 const BEGIN: u8 = 0x7B;
 const END: u8 = 0x7D;
 /// The meter as a whole.
@@ -63,6 +65,11 @@ pub(super) fn answer(frame: &[u8], command: u16) -> Option<&[u8]> {
 pub(super) fn connected(frame: &[u8]) -> Option<String> {
     let [a, b, c, d] = *answer(frame, CONNECT)? else { return None };
     Some(format!("{:08X}", u32::from_be_bytes([a, b, c, d])))
+}
+
+/// Who a meter with this serial number is. Which of the two models, it does not say: they speak alike.
+pub(super) fn identity(serial: String) -> Identity {
+    Identity { maker: "Joinwit".into(), model: "JW8103A".into(), serial, firmware: String::new() }
 }
 
 /// Wavelengths of the table, nm.

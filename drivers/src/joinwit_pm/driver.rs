@@ -32,6 +32,7 @@ const PROTOCOL: Protocol = Protocol {
     quiet: Duration::from_millis(20),
     // Fills up whatever frame was begun; nothing in it is the beginning of another.
     spoil: &[0; 260],
+    requests: crate::requests::JOINWIT_PM,
 };
 
 /// A Joinwit four-channel power meter.
@@ -85,13 +86,7 @@ impl JoinwitPm {
             }
             Err(e) => return Err(e.into()),
         };
-        // Which of the two models it is, the meter does not say: they speak alike.
-        let identity = Identity {
-            maker: "Joinwit".into(),
-            model: "JW8103A".into(),
-            serial: codec::connected(&answer).unwrap_or_default(),
-            firmware: String::new(),
-        };
+        let identity = codec::identity(codec::connected(&answer).unwrap_or_default());
         if !self.expected.admits(&identity) {
             return Err(self.wrong_device(format!("{} {identity}", identity.maker)));
         }

@@ -13,7 +13,9 @@
 
 mod codec;
 mod driver;
+mod probe;
 #[cfg(test)]
 mod tests;
 
 pub use driver::JoinwitPm;
+pub(crate) use probe::recognise;

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use units::Power;
 
 use super::codec;
-use crate::exchange::{Line, LineError, Query, Repeat, Tap};
+use crate::exchange::{Line, LineError, Protocol, Query, Repeat, Tap};
 use crate::identity::{Expected, Identity};
 use crate::scpi;
 use crate::source::{LightSource, SourceError, SourceSetup, SourceState};
@@ -42,7 +42,7 @@ fn harmless<'a>(request: &'a [u8], expected: &'static str) -> Query<'a> {
 impl KeysightLaser {
     /// A driver over `line` for the laser `expected`; [`LightSource::connect`] comes first.
     pub fn new(mut line: Line, expected: Expected) -> KeysightLaser {
-        line.speak(scpi::PROTOCOL);
+        line.speak(Protocol { requests: crate::requests::KEYSIGHT_LASER, ..scpi::PROTOCOL });
         KeysightLaser { line, expected, identity: Identity::default() }
     }
 

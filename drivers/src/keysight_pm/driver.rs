@@ -33,7 +33,12 @@ const KIND: &str = "a Keysight power meter";
 const ANSWER_MAX: usize = 128 * 1024;
 
 const MANNER: Manner = Manner {
-    protocol: Protocol { framing: scpi::answer_end, reply_max: ANSWER_MAX, ..scpi::PROTOCOL },
+    protocol: Protocol {
+        framing: scpi::answer_end,
+        reply_max: ANSWER_MAX,
+        requests: crate::requests::KEYSIGHT_PM,
+        ..scpi::PROTOCOL
+    },
     end: "\n",
     limit: QUERY_LIMIT,
     errors_max: ERRORS_MAX,

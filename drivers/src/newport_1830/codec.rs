@@ -19,6 +19,7 @@ pub(super) const PROTOCOL: Protocol = Protocol {
     quiet: Duration::from_millis(30),
     // Makes a number cut in half none.
     spoil: b"~\n",
+    requests: crate::requests::NEWPORT_1830,
 };
 
 /// Wavelengths of the detectors, nm; every other number of the meter is smaller, or no whole one.

@@ -16,7 +16,9 @@
 
 mod codec;
 mod driver;
+mod probe;
 #[cfg(test)]
 mod tests;
 
 pub use driver::Newport1830;
+pub(crate) use probe::recognise;

@@ -20,6 +20,7 @@ pub(super) const PROTOCOL: Protocol = Protocol {
     quiet: Duration::from_millis(25),
     // No command has this character, so one cut in half is refused whole.
     spoil: b"~\r\n",
+    requests: crate::requests::NEWPORT_1936,
 };
 
 /// Switches the echo off; comes back once more itself.

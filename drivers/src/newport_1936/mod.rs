@@ -17,3 +17,12 @@ mod driver;
 mod tests;
 
 pub use driver::Newport1936;
+
+use crate::probe::{Class, Known, lines};
+
+/// Who answers `*IDN?` so, echo or not; these meters put no commas in.
+pub(crate) fn recognise(answer: &[u8]) -> Option<Known> {
+    let identity = lines(answer).find_map(codec::identity)?;
+    codec::channels(&identity.model)?;
+    Some(Known::new("newport-1936", Class::Meter, identity))
+}

@@ -19,6 +19,7 @@ pub(super) const PROTOCOL: Protocol = Protocol {
     quiet: Duration::from_millis(40),
     // Makes a number cut in half none, and the rest of a mnemonic unknown.
     spoil: b"~\r",
+    requests: crate::requests::NEWPORT_ESP,
 };
 
 /// Stops every axis; no answer.

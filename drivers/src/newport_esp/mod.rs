@@ -16,7 +16,9 @@
 
 mod codec;
 mod driver;
+mod probe;
 #[cfg(test)]
 mod tests;
 
 pub use driver::NewportEsp;
+pub(crate) use probe::recognise;

@@ -19,6 +19,7 @@ pub(super) const PROTOCOL: Protocol = Protocol {
     quiet: Duration::from_millis(20),
     // Makes a number cut in half none (error C) and a mnemonic cut in half unknown (error A).
     spoil: b"~\r\n",
+    requests: crate::requests::NEWPORT_SMC,
 };
 
 /// Stops every controller of the chain; no answer.

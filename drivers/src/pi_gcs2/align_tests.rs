@@ -138,21 +138,36 @@ fn connecting_a_hexapod_sets_its_one_velocity_and_asks_for_its_coordinate_system
     });
 }
 
+/// Connects to a hexapod with these systems in force, where the bench counts on others.
+fn connect_in(enabled: &'static str, expected: &[&str], lists_commands: bool) -> Option<String> {
+    let mut table = hexapod();
+    table.set("KEN?", &[enabled]);
+    if !lists_commands {
+        table.set("HLP?", &[""]);
+    }
+    let failure = Rc::new(RefCell::new(None));
+    let told = failure.clone();
+    talk(table, async |driver, _| {
+        if !expected.is_empty() {
+            driver.expect_coordinates(&expected.iter().map(|n| (*n).to_string()).collect::<Vec<_>>());
+        }
+        *told.borrow_mut() = driver.connect(&setup(ChannelUnit::Millimetre)).await.err().map(|e| e.to_string());
+    });
+    failure.take()
+}
+
 #[test]
 fn coordinate_systems_that_the_bench_does_not_count_on_are_refused() {
-    let mut table = hexapod();
-    table.set("KEN?", &["PI_BASE=KSB \nPTYCHO=KSD\n"]);
-    talk(table, async |driver, _| {
-        let failure = driver.connect(&setup(ChannelUnit::Millimetre)).await.unwrap_err();
-        assert_eq!(failure.to_string(), "pm: axis all: coordinate system was set to ZERO but reads back PTYCHO");
-    });
-    let mut table = hexapod();
-    table.set("KEN?", &["PI_BASE=KSB \nW1=KSW \nT1=KST\n"]);
-    on_virtual_clock(async |clock| {
-        let line = served(&clock, cut, move |request| table.answer(request));
-        let mut driver = Gcs2::new(line, Expected::default()).in_coordinates(&["t1", "w1"]);
-        driver.connect(&setup(ChannelUnit::Millimetre)).await.unwrap();
-    });
+    let refused = "pm: axes x, y: coordinate system PTYCHO is in force, where the bench counts on ZERO: they would move \
+                   along other directions";
+    assert_eq!(connect_in("PI_BASE=KSB \nPTYCHO=KSD\n", &[], true).as_deref(), Some(refused));
+    assert_eq!(connect_in("PI_BASE=KSB \nPTYCHO=KSD\n", &[], false).as_deref(), Some(refused), "no list of commands");
+    assert_eq!(connect_in("PI_BASE=KSB \nPTYCHO=KSD\n", &["ptycho"], true), None);
+    assert_eq!(connect_in("PI_BASE=KSB \nW1=KSW \nT1=KST\n", &["t1", "w1"], true), None);
+    let told = connect_in("PI_BASE=KSB \nW1=KSW \nZERO=KST\n", &["t1", "w1"], true).unwrap();
+    assert!(told.contains("W1, ZERO is in force, where the bench counts on T1, W1"), "{told}");
+    let told = connect_in("PI_BASE=KSB \nZERO=KSD\n", &["level"], true).unwrap();
+    assert!(told.contains("ZERO is in force, where the bench counts on LEVEL"), "{told}");
 }
 
 #[test]

@@ -21,6 +21,7 @@ pub(super) const PROTOCOL: Protocol = Protocol {
     quiet: Duration::from_millis(20),
     // Makes the last argument of a command cut in half no number (error 25) instead of another one.
     spoil: b"~\n",
+    requests: crate::requests::PI_GCS2,
 };
 
 /// Stops all axes at once; no answer.

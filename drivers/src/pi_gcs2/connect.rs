@@ -19,6 +19,9 @@ const GCS3_FIRMWARE_FIELDS: usize = 4;
 /// What this driver drives, for messages.
 const KIND: &str = "a PI controller speaking GCS 2.0";
 
+/// Controllers of hexapods, by the beginning of their model.
+const HEXAPODS: &[&str] = &["C-886", "C-887"];
+
 /// What is asked of one channel, in controller units.
 struct Item<'a> {
     setup: &'a ChannelSetup,
@@ -33,7 +36,7 @@ impl Gcs2 {
         // Reads and clears; what the last program left there is nobody's fault now.
         self.error().await?;
         self.commands = self.help().await?;
-        self.check_coordinates().await?;
+        self.check_coordinates(setup).await?;
         self.find_channels(setup).await?;
         let channels: Vec<&str> = setup.iter().map(|s| s.channel.as_str()).collect();
         if channels.is_empty() {
@@ -95,11 +98,18 @@ impl Gcs2 {
     }
 
     /// On a hexapod other coordinate systems than the bench counts on make other axes of its axes.
-    async fn check_coordinates(&mut self) -> Result<(), MotionError> {
-        if !self.commands.contains("KEN?") {
+    async fn check_coordinates(&mut self, setup: &[ChannelSetup]) -> Result<(), MotionError> {
+        let unlisted = self.commands.is_empty() && HEXAPODS.iter().any(|model| self.identity.model.starts_with(model));
+        if !self.commands.contains("KEN?") && !unlisted {
             return Ok(());
         }
-        let enabled = self.ask("all", &harmless(b"KEN?\n", "coordinate systems with types"), array::systems).await?;
+        let asked = self.ask("all", &harmless(b"KEN?\n", "coordinate systems with types"), array::systems).await;
+        let enabled = match asked {
+            Ok(enabled) => enabled,
+            // Firmware that has no such systems.
+            Err(MotionError::Refused { .. }) if unlisted => return Ok(()),
+            Err(e) => return Err(e),
+        };
         // The base system is the maker's.
         let mut found: Vec<String> =
             enabled.into_iter().filter(|(_, kind)| kind != "KSB").map(|(name, _)| name).collect();
@@ -107,7 +117,13 @@ impl Gcs2 {
         if found == self.coordinates {
             return Ok(());
         }
-        Err(self.read_back("all".into(), "coordinate system", self.coordinates.join(", "), found.join(", ")))
+        let axes: Vec<&str> = setup.iter().map(|s| s.axis.as_str()).collect();
+        Err(MotionError::Coordinates {
+            instrument: self.instrument(),
+            axes: if axes.is_empty() { "all".into() } else { axes.join(", ") },
+            active: found.join(", "),
+            expected: self.coordinates.join(", "),
+        })
     }
 
     async fn help(&mut self) -> Result<BTreeSet<String>, MotionError> {

@@ -103,14 +103,6 @@ impl Gcs2 {
         }
     }
 
-    /// The coordinate systems of a hexapod that the bench counts on, by name; `ZERO` alone otherwise.
-    #[must_use]
-    pub fn in_coordinates(mut self, names: &[&str]) -> Gcs2 {
-        self.coordinates = names.iter().map(|n| n.to_uppercase()).collect();
-        self.coordinates.sort();
-        self
-    }
-
     /// Whether the controller's axes need a reference: old firmware does not list what it has.
     fn references(&self) -> bool {
         self.commands.is_empty() || ["FRF", "FRF?", "RON"].iter().any(|c| self.commands.contains(*c))
@@ -424,6 +416,11 @@ impl MotionController for Gcs2 {
         self.targets.clear();
         self.velocities.clear();
         self.set_up(setup).await
+    }
+
+    fn expect_coordinates(&mut self, names: &[String]) {
+        self.coordinates = names.iter().map(|n| n.to_uppercase()).collect();
+        self.coordinates.sort();
     }
 
     async fn states(&mut self, channels: &[&str]) -> Result<Vec<ChannelState>, MotionError> {

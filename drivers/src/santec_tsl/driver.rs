@@ -36,7 +36,13 @@ pub(super) fn line_end(bytes: &[u8]) -> Option<usize> {
 }
 
 const MANNER: Manner = Manner {
-    protocol: Protocol { framing: line_end, identity_request: b"*IDN?\r", spoil: b"~\r", ..scpi::PROTOCOL },
+    protocol: Protocol {
+        framing: line_end,
+        identity_request: b"*IDN?\r",
+        spoil: b"~\r",
+        requests: crate::requests::SANTEC_TSL,
+        ..scpi::PROTOCOL
+    },
     end: "\r",
     limit: QUERY_LIMIT,
     errors_max: ERRORS_MAX,

@@ -100,6 +100,7 @@ pub(super) fn protocol(rack: bool) -> Protocol {
         quiet: Duration::from_millis(25),
         // No message ends another one early: the line sends the rest of a message that was cut off.
         spoil: b"",
+        requests: crate::requests::THORLABS_APT,
     }
 }
 

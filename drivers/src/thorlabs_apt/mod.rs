@@ -27,9 +27,11 @@ mod driver;
 #[cfg(test)]
 mod fake;
 mod nanotrak;
+mod probe;
 mod stages;
 #[cfg(test)]
 mod tests;
 
 pub use driver::Apt;
 pub use nanotrak::NanoTrak;
+pub(crate) use probe::recognise;

@@ -5,11 +5,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use units::{Power, Reading};
 
-use super::codec::{self, Quirks};
+use super::codec::{self, Count, Quirks};
 use super::segments::Segmented;
-use crate::exchange::{Line, LineError, Query, Repeat, Tap};
+use super::stream::Streams;
+use crate::exchange::{Line, LineError, Protocol, Query, Repeat, Tap};
 use crate::identity::{Expected, Identity};
-use crate::meter::{MeterError, MeterSetup, PowerMeter, Range};
+use crate::meter::{MeterError, MeterSetup, PowerMeter, Range, Streamer};
 use crate::scpi;
 
 /// Settings are answered within some milliseconds; an identity at 9600 baud takes 50 ms.
@@ -41,6 +42,9 @@ pub struct ThorlabsPm {
     setup: MeterSetup,
     /// The line's recoveries after which the settings were last known.
     settled_at: u64,
+    /// Spoken to over its Ethernet port, where it can stream.
+    ethernet: bool,
+    pub(super) streams: Streams,
 }
 
 fn harmless<'a>(request: &'a [u8], expected: &'static str) -> Query<'a> {
@@ -50,21 +54,31 @@ fn harmless<'a>(request: &'a [u8], expected: &'static str) -> Query<'a> {
 impl ThorlabsPm {
     /// A driver over `line` for the meter `expected`; [`PowerMeter::connect`] comes first.
     pub fn new(mut line: Line, expected: Expected) -> ThorlabsPm {
-        line.speak(scpi::PROTOCOL);
+        line.speak(Protocol { requests: crate::requests::THORLABS_PM, ..scpi::PROTOCOL });
         ThorlabsPm {
             line,
             expected,
             identity: Identity::default(),
-            quirks: Quirks { sample: Duration::from_millis(1), jabber: false, channels: 1 },
+            quirks: Quirks { sample: Duration::from_millis(1), jabber: false, channels: 1, count: Count::Binary },
             setup: MeterSetup { wavelength_nm: 0.0, averaging: 1, range: Range::Auto },
             settled_at: 0,
+            ethernet: false,
+            streams: Streams::new(),
         }
     }
 
     /// The same for a meter's Ethernet port, which speaks in segments (PM103E, PM5020).
     pub fn over_ethernet(mut line: Line, expected: Expected) -> ThorlabsPm {
         line.wrap(|stream| Box::new(Segmented::new(stream)));
-        ThorlabsPm::new(line, expected)
+        ThorlabsPm { ethernet: true, ..ThorlabsPm::new(line, expected) }
+    }
+
+    pub(super) fn line_mut(&mut self) -> &mut Line {
+        &mut self.line
+    }
+
+    pub(super) fn quirks(&self) -> Quirks {
+        self.quirks
     }
 
     fn instrument(&self) -> String {
@@ -80,7 +94,7 @@ impl ThorlabsPm {
         }
     }
 
-    fn refused(&self, command: &str, (code, meaning): (i64, String)) -> MeterError {
+    pub(super) fn refused(&self, command: &str, (code, meaning): (i64, String)) -> MeterError {
         MeterError::Refused { instrument: self.instrument(), command: command.to_string(), code, meaning }
     }
 
@@ -105,7 +119,7 @@ impl ThorlabsPm {
     }
 
     /// The error queue until it is empty.
-    async fn drain(&mut self) -> Result<Vec<(i64, String)>, LineError> {
+    pub(super) async fn drain(&mut self) -> Result<Vec<(i64, String)>, LineError> {
         let query = Query { repeat: Repeat::Never, ..harmless(b"SYST:ERR?\n", "a code and a text") };
         let mut errors = Vec::new();
         while errors.len() < ERRORS_MAX {
@@ -180,8 +194,13 @@ impl ThorlabsPm {
         }
     }
 
+    /// A power sensor on the first channel; without one on the second, the meter has one channel.
     async fn find_sensor(&mut self) -> Result<(), MeterError> {
         let sensor = self.ask(&harmless(b"SYST:SENS:IDN?\n", "a sensor's data"), codec::sensor).await?;
+        if self.quirks.channels == 2 {
+            let second = self.ask(&harmless(b"SYST:SENS2:IDN?\n", "a sensor's data"), codec::sensor).await?;
+            self.quirks.channels = if second.power { 2 } else { 1 };
+        }
         if sensor.power {
             return Ok(());
         }
@@ -190,54 +209,100 @@ impl ThorlabsPm {
 
     /// What is measured: power in watts, neither relative nor corrected.
     async fn measure_watts(&mut self) -> Result<(), MeterError> {
-        self.line.send(b"CONF:POW\n").await?;
-        let measured = self.ask(&harmless(b"CONF?\n", "what is measured"), codec::word).await?;
-        if !measured.starts_with("POW") || measured.starts_with("POWD") {
-            return Err(self.read_back("measured quantity", "POW", measured));
+        for channel in 1..=self.quirks.channels {
+            let header = codec::on_channel("CONF", channel);
+            self.line.send(format!("{header}:POW\n").as_bytes()).await?;
+            let request = format!("{header}?\n");
+            let measured = self.ask(&harmless(request.as_bytes(), "what is measured"), codec::word).await?;
+            if !measured.starts_with("POW") || measured.starts_with("POWD") {
+                return Err(self.read_back("measured quantity", "POW", measured));
+            }
+            let on = |header: &str| codec::on_channel(header, channel);
+            self.set("unit", &on("SENS:POW:UNIT"), "W", codec::word, |unit| unit == "W").await?;
+            self.switch_off("relative mode", &on("SENS:POW:REF:STAT")).await?;
+            self.switch_off("stored attenuation", &on("SENS:CORR:LOSS")).await?;
+            self.switch_off("low-pass filter", &on("INP:FILT")).await?;
         }
-        self.set("unit", "SENS:POW:UNIT", "W", codec::word, |unit| unit == "W").await?;
-        self.switch_off("relative mode", "SENS:POW:REF:STAT").await?;
-        self.switch_off("stored attenuation", "SENS:CORR:LOSS").await?;
-        self.switch_off("low-pass filter", "INP:FILT").await
+        Ok(())
     }
 
     async fn set_wavelength(&mut self, nm: f64) -> Result<(), MeterError> {
         let near = |read: &f64| (read - nm).abs() <= WAVELENGTH_TOLERANCE_NM;
-        self.set("wavelength", "SENS:CORR:WAV", &format!("{nm}"), scpi::finite, near).await
+        for channel in 1..=self.quirks.channels {
+            let header = codec::on_channel("SENS:CORR:WAV", channel);
+            self.set("wavelength", &header, &format!("{nm}"), scpi::finite, near).await?;
+        }
+        Ok(())
     }
 
     /// After the line was lost: a meter that restarted has forgotten what it was set to.
-    async fn check_settings(&mut self) -> Result<(), MeterError> {
+    pub(super) async fn check_settings(&mut self) -> Result<(), MeterError> {
         if self.settled_at == self.line.recoveries() {
             return Ok(());
         }
-        let setup = self.setup.clone();
-        let unit = self.ask(&harmless(b"SENS:POW:UNIT?\n", "a unit"), codec::word).await?;
-        if unit != "W" {
-            return Err(self.read_back("unit", "W", unit));
-        }
-        let nm = self.ask(&harmless(b"SENS:CORR:WAV?\n", "a wavelength"), scpi::finite).await?;
-        if (nm - setup.wavelength_nm).abs() > WAVELENGTH_TOLERANCE_NM {
-            return Err(self.read_back("wavelength", &setup.wavelength_nm.to_string(), nm.to_string()));
-        }
-        let count = self.ask(&harmless(b"SENS:AVER:COUN?\n", "a count"), scpi::finite).await?;
-        if count != f64::from(setup.averaging) {
-            return Err(self.read_back("averaging", &setup.averaging.to_string(), count.to_string()));
-        }
-        let auto = self.ask(&harmless(b"SENS:POW:RANG:AUTO?\n", "0 or 1"), scpi::boolean).await?;
-        if auto != (setup.range == Range::Auto) {
-            return Err(self.read_back("autorange", &(!auto).to_string(), auto.to_string()));
-        }
-        if let Range::Upper(upper) = setup.range {
-            let range = self.range().await?;
-            if range.watts() < upper.watts() * (1.0 - RANGE_SLACK) {
-                return Err(self.read_back("range", &codec::watts(upper), codec::watts(range)));
-            }
+        for channel in 1..=self.quirks.channels {
+            self.check_channel(channel).await?;
         }
         // The queue may hold what the line's trouble left there.
         self.drain().await?;
         self.settled_at = self.line.recoveries();
         Ok(())
+    }
+
+    async fn check_channel(&mut self, channel: u32) -> Result<(), MeterError> {
+        let query = |header: &str| format!("{}?\n", codec::on_channel(header, channel)).into_bytes();
+        let setup = self.setup.clone();
+        let unit = self.ask(&harmless(&query("SENS:POW:UNIT"), "a unit"), codec::word).await?;
+        if unit != "W" {
+            return Err(self.read_back("unit", "W", unit));
+        }
+        let nm = self.ask(&harmless(&query("SENS:CORR:WAV"), "a wavelength"), scpi::finite).await?;
+        if (nm - setup.wavelength_nm).abs() > WAVELENGTH_TOLERANCE_NM {
+            return Err(self.read_back("wavelength", &setup.wavelength_nm.to_string(), nm.to_string()));
+        }
+        let count = self.ask(&harmless(&query("SENS:AVER:COUN"), "a count"), scpi::finite).await?;
+        if count != f64::from(setup.averaging) {
+            return Err(self.read_back("averaging", &setup.averaging.to_string(), count.to_string()));
+        }
+        let auto = self.ask(&harmless(&query("SENS:POW:RANG:AUTO"), "0 or 1"), scpi::boolean).await?;
+        if auto != (setup.range == Range::Auto) {
+            return Err(self.read_back("autorange", &(!auto).to_string(), auto.to_string()));
+        }
+        if let Range::Upper(upper) = setup.range {
+            let range = self.range_of(channel).await?;
+            if range.watts() < upper.watts() * (1.0 - RANGE_SLACK) {
+                return Err(self.read_back("range", &codec::watts(upper), codec::watts(range)));
+            }
+        }
+        Ok(())
+    }
+
+    async fn range_of(&mut self, channel: u32) -> Result<Power, MeterError> {
+        let request = format!("{}?\n", codec::on_channel("SENS:POW:RANG", channel));
+        let upper = self.ask(&harmless(request.as_bytes(), "a power in watts"), scpi::finite).await?;
+        Ok(Power::from_watts(upper))
+    }
+
+    async fn zero_channel(&mut self, channel: u32) -> Result<(), MeterError> {
+        let clock = self.line.clock().clone();
+        let begun = clock.now();
+        let header = codec::on_channel("SENS:CORR:COLL:ZERO", channel);
+        let command = format!("{header}:INIT");
+        self.line.send(format!("{command}\n").as_bytes()).await?;
+        let request = format!("{header}:STAT?\n");
+        let state = harmless(request.as_bytes(), "0 or 1");
+        while self.ask(&state, scpi::boolean).await? {
+            let waited = clock.now() - begun;
+            if waited >= ZERO_LIMIT {
+                self.line.send(format!("{header}:ABOR\n").as_bytes()).await?;
+                return Err(MeterError::NotFinished { instrument: self.instrument(), waited_s: waited.as_secs_f64() });
+            }
+            clock.sleep(ZERO_POLL).await;
+        }
+        match self.drain().await?.into_iter().next() {
+            Some(first) => Err(self.refused(&command, first)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -282,13 +347,17 @@ impl PowerMeter for ThorlabsPm {
 
     async fn set_range(&mut self, range: Range) -> Result<(), MeterError> {
         let auto = matches!(range, Range::Auto);
-        if let Range::Upper(upper) = range {
-            let holds = |read: &f64| *read >= upper.watts() * (1.0 - RANGE_SLACK);
-            self.set("range", "SENS:POW:RANG", &codec::watts(upper), scpi::finite, holds).await?;
+        for channel in 1..=self.quirks.channels {
+            if let Range::Upper(upper) = range {
+                let holds = |read: &f64| *read >= upper.watts() * (1.0 - RANGE_SLACK);
+                let header = codec::on_channel("SENS:POW:RANG", channel);
+                self.set("range", &header, &codec::watts(upper), scpi::finite, holds).await?;
+            }
+            // A range set by hand turns autorange off by itself; said again it costs nothing and is read back.
+            let value = if auto { "1" } else { "0" };
+            let header = codec::on_channel("SENS:POW:RANG:AUTO", channel);
+            self.set("autorange", &header, value, scpi::boolean, |on| *on == auto).await?;
         }
-        // A range set by hand turns autorange off by itself; said again it costs nothing and is read back.
-        let value = if auto { "1" } else { "0" };
-        self.set("autorange", "SENS:POW:RANG:AUTO", value, scpi::boolean, |on| *on == auto).await?;
         self.setup.range = range;
         self.line.clock().clone().sleep(RANGE_SETTLE).await;
         Ok(())
@@ -296,14 +365,22 @@ impl PowerMeter for ThorlabsPm {
 
     async fn set_averaging(&mut self, count: u32) -> Result<(), MeterError> {
         let same = |read: &f64| *read == f64::from(count);
-        self.set("averaging", "SENS:AVER:COUN", &count.to_string(), scpi::finite, same).await?;
+        for channel in 1..=self.quirks.channels {
+            let header = codec::on_channel("SENS:AVER:COUN", channel);
+            self.set("averaging", &header, &count.to_string(), scpi::finite, same).await?;
+        }
         self.setup.averaging = count;
         Ok(())
     }
 
+    /// Of two channels, the lesser range.
     async fn range(&mut self) -> Result<Power, MeterError> {
-        let upper = self.ask(&harmless(b"SENS:POW:RANG?\n", "a power in watts"), scpi::finite).await?;
-        Ok(Power::from_watts(upper))
+        let mut least = self.range_of(1).await?;
+        for channel in 2..=self.quirks.channels {
+            let other = self.range_of(channel).await?;
+            least = if other < least { other } else { least };
+        }
+        Ok(least)
     }
 
     async fn read(&mut self) -> Result<Vec<Reading>, MeterError> {
@@ -311,13 +388,23 @@ impl PowerMeter for ThorlabsPm {
         self.check_settings().await?;
         let ranging = if self.setup.range == Range::Auto { 2 } else { 1 };
         let limit = (self.integration() + READ_MARGIN) * ranging;
-        let query = Query { limit, ..harmless(b"READ?\n", "a power in watts") };
-        let reading = self.ask(&query, codec::reading).await?;
+        let readings = if self.quirks.channels == 2 {
+            let query = Query { limit, ..harmless(b"MEAS:SIMU?\n", "two powers in watts") };
+            self.ask(&query, codec::two_readings).await?
+        } else {
+            let query = Query { limit, ..harmless(b"READ?\n", "a power in watts") };
+            vec![self.ask(&query, codec::reading).await?]
+        };
         if self.settled_at != self.line.recoveries() {
             // It was asked again on a line that had to be brought back: only with the settings known is it one.
             self.check_settings().await?;
         }
-        Ok(vec![reading])
+        Ok(readings)
+    }
+
+    fn streamer(&mut self) -> Option<&mut dyn Streamer> {
+        let can = self.ethernet && !self.identity.model.is_empty();
+        if can { Some(self) } else { None }
     }
 
     fn integration(&self) -> Duration {
@@ -325,23 +412,10 @@ impl PowerMeter for ThorlabsPm {
     }
 
     async fn zero(&mut self) -> Result<(), MeterError> {
-        let clock = self.line.clock().clone();
-        let begun = clock.now();
-        let command = "SENS:CORR:COLL:ZERO:INIT";
-        self.line.send(format!("{command}\n").as_bytes()).await?;
-        let state = harmless(b"SENS:CORR:COLL:ZERO:STAT?\n", "0 or 1");
-        while self.ask(&state, scpi::boolean).await? {
-            let waited = clock.now() - begun;
-            if waited >= ZERO_LIMIT {
-                self.line.send(b"SENS:CORR:COLL:ZERO:ABOR\n").await?;
-                return Err(MeterError::NotFinished { instrument: self.instrument(), waited_s: waited.as_secs_f64() });
-            }
-            clock.sleep(ZERO_POLL).await;
+        for channel in 1..=self.quirks.channels {
+            self.zero_channel(channel).await?;
         }
-        match self.drain().await?.into_iter().next() {
-            Some(first) => Err(self.refused(command, first)),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     async fn errors(&mut self) -> Result<Vec<(i64, String)>, MeterError> {

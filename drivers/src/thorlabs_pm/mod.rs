@@ -14,13 +14,19 @@
 //! read back at connect. After the line was lost and came back, wavelength, unit, averaging and range are read back
 //! before the next reading, because a meter that restarted has forgotten them.
 //!
+//! - Meters on their Ethernet port stream samples (`ACQ#:FAST`), with a count in text or in binary by the model.
+//! - A PM5020 has two channels: `SENS2`, `ACQ2`; both are read at once by `MEAS:SIMU?`, with the averaging of the first.
+//!
 //! Source: Thorlabs' command documentation (github.com/Thorlabs/Light_Analysis_Examples), pylablib and qcodes for the
 //! older models.
 
 mod codec;
 mod driver;
+mod probe;
 mod segments;
+mod stream;
 #[cfg(test)]
 mod tests;
 
 pub use driver::ThorlabsPm;
+pub(crate) use probe::recognise;

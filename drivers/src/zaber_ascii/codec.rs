@@ -23,6 +23,7 @@ pub(super) const PROTOCOL: Protocol = Protocol {
     quiet: Duration::from_millis(20),
     // No number ends with it (BADDATA), nor does a checksum.
     spoil: b"~\n",
+    requests: crate::requests::ZABER_ASCII,
 };
 
 /// A speed of 1 is 1/1.6384 microsteps a second (manual, "maxspeed").
@@ -60,6 +61,15 @@ pub(super) fn product(device_id: i64) -> String {
         50081 => "X-LHM".into(),
         _ => format!("device {device_id}"),
     }
+}
+
+/// Serial numbers of Zaber's have six digits; those from here on are of simulated devices, and are told with SIM.
+const SIMULATED: u32 = 4_000_000_000;
+
+/// A serial number as it is told.
+pub(super) fn told_serial(serial: &str) -> String {
+    let simulated = serial.parse::<u32>().is_ok_and(|n| n >= SIMULATED);
+    if simulated { format!("SIM{serial}") } else { serial.to_string() }
 }
 
 /// Where a channel is: `device.axis`, with the size of a microstep behind an `@` where it is given.

@@ -10,8 +10,6 @@ use crate::motion::{ChannelSetup, ChannelUnit, MotionError};
 
 /// What this driver drives, for messages.
 const KIND: &str = "a Zaber device speaking ASCII";
-/// Serial numbers of Zaber's have six digits; those from here on are of simulated devices, and are told with SIM.
-const SIMULATED: u32 = 4_000_000_000;
 
 impl ZaberAscii {
     pub(super) async fn set_up(&mut self, setup: &[ChannelSetup]) -> Result<(), MotionError> {
@@ -82,8 +80,7 @@ impl ZaberAscii {
         let serial = self.read(axis, (device, 0), "get system.serial", |d| Some(d.to_string())).await?;
         let firmware = self.read(axis, (device, 0), "get version", |d| Some(d.to_string())).await?;
         if self.devices.is_empty() {
-            let simulated = serial.parse::<u32>().is_ok_and(|n| n >= SIMULATED);
-            let told = if simulated { format!("SIM{serial}") } else { serial.clone() };
+            let told = codec::told_serial(&serial);
             let found = Identity { maker: "Zaber".into(), model: codec::product(device_id), serial: told, firmware };
             if !self.expected.admits(&found) {
                 return Err(self.wrong_device(format!("{} {found}", found.maker)));

@@ -23,7 +23,9 @@ mod connect;
 mod driver;
 #[cfg(test)]
 mod fake;
+mod probe;
 #[cfg(test)]
 mod tests;
 
 pub use driver::ZaberAscii;
+pub(crate) use probe::recognise;

@@ -57,11 +57,26 @@ pub enum Role {
     },
     /// The light source.
     Source,
-    /// An optical switch that puts one lane of the part on a meter's signal channels.
+    /// An optical switch that puts one lane of the part on a meter's channel.
     Switch {
         /// Bench name of the meter.
         meter: String,
+        /// Its channel, from 1.
+        number: u32,
+        /// The switch's port that the meter is on.
+        at: SwitchPort,
+        /// Ports of the other side with the lanes of the part, from 1, whose fibres are on them.
+        lanes: Vec<(u32, u32)>,
     },
+}
+
+/// A port of an optical switch, from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SwitchPort {
+    /// An input.
+    Input(u32),
+    /// An output.
+    Output(u32),
 }
 
 /// One channel of a meter.

@@ -1,10 +1,11 @@
 //! A DiCon GP600 matrix switch in its usual configuration, X1: lines of words that end with CR. From what the public driver
 //! autosweep sends and hears.
 //!
-//! Its inputs are the lanes of the part; what is on output 1 is on the meter that the switch is wired to.
+//! A lane of the part is on the meter that the switch is wired to while its fibre's port is connected to the meter's.
 
 use super::lines::Lines;
 use super::{Device, Replies};
+use crate::config::SwitchPort;
 use crate::world::World;
 
 /// Time a command takes to be understood, seconds.
@@ -13,8 +14,6 @@ const COMMAND_S: f64 = 0.002;
 const SWITCH_S: f64 = 0.02;
 /// Inputs and outputs.
 const SIZE: (usize, usize) = (4, 8);
-/// Output on the meter.
-const ON_METER: usize = 1;
 /// Wavelengths that it is calibrated for, nm.
 const WAVELENGTHS: [f64; 3] = [1310.0, 1490.0, 1550.0];
 /// Errors kept.
@@ -29,6 +28,9 @@ const INTERRUPTED: (i32, &str) = (-410, "Query INTERRUPTED");
 pub(super) struct DiconSwitch {
     world: World,
     name: String,
+    meter: SwitchPort,
+    /// Ports on the other side and the lanes, from 1, that are on them.
+    lanes: Vec<(u32, u32)>,
     lines: Lines,
     replies: Replies,
     errors: Vec<(i32, &'static str)>,
@@ -41,10 +43,12 @@ pub(super) struct DiconSwitch {
 }
 
 impl DiconSwitch {
-    pub(super) fn new(world: World, name: &str) -> DiconSwitch {
+    pub(super) fn new(world: World, name: &str, meter: SwitchPort, lanes: Vec<(u32, u32)>) -> DiconSwitch {
         DiconSwitch {
             world,
             name: name.to_string(),
+            meter,
+            lanes,
             lines: Lines::default(),
             replies: Replies::default(),
             errors: vec![INTERRUPTED],
@@ -139,7 +143,17 @@ impl DiconSwitch {
 
     fn tell_world(&mut self, now_s: f64) {
         self.settled_s = now_s + SWITCH_S;
-        let lane = self.outputs.iter().position(|output| *output == ON_METER);
+        let to_port = |number: usize| u32::try_from(number).unwrap_or(0);
+        let port = match self.meter {
+            SwitchPort::Output(meter) => {
+                (1..).zip(&self.outputs).find(|(_, output)| to_port(**output) == meter).map(|(input, _)| input)
+            }
+            SwitchPort::Input(meter) => {
+                (1..).zip(&self.outputs).find(|(input, _)| *input == meter).map(|(_, output)| to_port(*output))
+            }
+        };
+        let lane = self.lanes.iter().find(|(on, _)| Some(*on) == port).map(|(_, lane)| *lane);
+        let lane = lane.and_then(|lane| usize::try_from(lane).ok()).and_then(|lane| lane.checked_sub(1));
         self.world.switched(&self.name, self.settled_s, lane);
     }
 }
@@ -194,16 +208,16 @@ mod tests {
     use units::clock::{Clock, virtual_runtime};
 
     use super::super::{Device, dialogues::with, make, standalone};
-    use crate::config::{Link, PortWiring, Role, Wiring};
+    use crate::config::{Link, PortWiring, Role, SwitchPort, Wiring};
     use crate::world::{Patch, World};
 
     /// A meter and a switch in a world whose reference cord, on lane 1, is lit.
-    fn behind_a_switch(talk: impl FnOnce(&mut dyn Device, &mut dyn Device)) {
+    fn behind_a_switch(at: SwitchPort, lanes: Vec<(u32, u32)>, talk: impl FnOnce(&mut dyn Device, &mut dyn Device)) {
         let mut meter = standalone("thorlabs-pm", &BTreeMap::new()).unwrap();
         let mut switch = standalone("dicon-switch", &BTreeMap::new()).unwrap();
         (meter.name, meter.port) = ("pm".into(), "a".into());
         (switch.name, switch.port) = ("switch".into(), "b".into());
-        switch.role = Role::Switch { meter: "pm".into() };
+        switch.role = Role::Switch { meter: "pm".into(), number: 1, at, lanes };
         let port = |name: &str| PortWiring { name: name.into(), link: Link::Tcp { address: "unused".into() } };
         let wiring = Wiring { ports: vec![port("a"), port("b")], instruments: vec![meter.clone(), switch.clone()] };
         virtual_runtime().unwrap().block_on(async {
@@ -227,7 +241,7 @@ mod tests {
 
     #[test]
     fn the_meter_behind_it_sees_the_lane_that_is_on_its_output_and_nothing_while_it_switches() {
-        behind_a_switch(|meter, switch| {
+        behind_a_switch(SwitchPort::Output(1), vec![(1, 1), (2, 2)], |meter, switch| {
             assert!(power_w(meter, 10.0) < 1e-9);
             switch.receive(20.0, b"X1 CH 1 1\r");
             assert!(power_w(meter, 20.005) < 1e-9);
@@ -237,6 +251,18 @@ mod tests {
             switch.receive(30.0, b"X1 CH 2 1\r");
             assert!(power_w(meter, 31.0) < 1e-9);
             switch.receive(40.0, b"X1 CH 1 2\r");
+            assert!(power_w(meter, 41.0) < 1e-9);
+        });
+    }
+
+    #[test]
+    fn light_goes_through_it_both_ways_and_a_lane_is_where_its_fibre_is() {
+        behind_a_switch(SwitchPort::Input(2), vec![(7, 1)], |meter, switch| {
+            switch.receive(20.0, b"X1 CH 1 7\r");
+            assert!(power_w(meter, 21.0) < 1e-9);
+            switch.receive(30.0, b"X1 CH 2 7\r");
+            assert!(power_w(meter, 31.0) > 0.6e-3);
+            switch.receive(40.0, b"X1 CH 2 0\r");
             assert!(power_w(meter, 41.0) < 1e-9);
         });
     }

@@ -23,7 +23,7 @@ mod zaber;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::config::{InstrumentWiring, MeterChannel, Role};
+use crate::config::{InstrumentWiring, MeterChannel, Role, SwitchPort};
 use crate::world::World;
 use crate::world_hexapod::{self, is_hexapod, is_piezo};
 
@@ -135,7 +135,7 @@ pub fn device_kinds() -> &'static [KindInfo] {
         KindInfo {
             kind: "thorlabs-pm-lan",
             description: "Thorlabs optical power meter on its Ethernet port, SCPI in segments",
-            options: &[("model", "PM103E (default)"), ROLE],
+            options: &[("model", "PM103E (default), PM5020"), ROLE],
         },
         KindInfo {
             kind: "joinwit-pm",
@@ -242,14 +242,14 @@ pub(crate) fn make(world: &World, instrument: &InstrumentWiring) -> Result<Box<d
         }
         ("thorlabs-pm-lan", Role::Meter { channels }) => {
             let number = channels.first().map_or(1, |c| c.number);
-            let model = model.or(Some("PM103E"));
-            let meter = thorlabs_pm::ThorlabsPm::new(world, &instrument.name, number, model);
+            let model = model.unwrap_or("PM103E");
+            let meter = thorlabs_pm::ThorlabsPm::on_ethernet(world, &instrument.name, number, model);
             Ok(Box::new(segments::Segmented::new(meter)))
         }
         ("joinwit-pm", Role::Meter { .. }) => Ok(Box::new(joinwit_pm::JoinwitPm::new(world, &instrument.name))),
         ("santec-tsl", Role::Source) => Ok(Box::new(santec_tsl::SantecTsl::new(world.clone(), model))),
-        ("dicon-switch", Role::Switch { .. }) => {
-            Ok(Box::new(dicon_switch::DiconSwitch::new(world.clone(), &instrument.name)))
+        ("dicon-switch", Role::Switch { at, lanes, .. }) => {
+            Ok(Box::new(dicon_switch::DiconSwitch::new(world.clone(), &instrument.name, *at, lanes.clone())))
         }
         ("keysight-pm", Role::Meter { .. }) => {
             Ok(Box::new(keysight_pm::KeysightPm::new(world, &instrument.name, model)))
@@ -354,6 +354,7 @@ pub fn standalone(kind: &str, options: &BTreeMap<String, String>) -> Result<Inst
             let count = match kind {
                 "keysight-pm" => keysight_pm::channels(model.as_deref()),
                 "joinwit-pm" => 4,
+                "thorlabs-pm-lan" if model.as_deref() == Some("PM5020") => 2,
                 _ => 1,
             };
             let channel = |number| MeterChannel { number, role: role.to_string(), lane: number };
@@ -363,7 +364,9 @@ pub fn standalone(kind: &str, options: &BTreeMap<String, String>) -> Result<Inst
             }
             Role::Meter { channels }
         }
-        "dicon-switch" => Role::Switch { meter: String::new() },
+        "dicon-switch" => {
+            Role::Switch { meter: String::new(), number: 1, at: SwitchPort::Output(1), lanes: Vec::new() }
+        }
         _ => Role::Source,
     };
     Ok(InstrumentWiring { name: "device".into(), kind: kind.to_string(), port: "device".into(), model, role })

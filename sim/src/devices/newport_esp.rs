@@ -91,6 +91,11 @@ impl NewportEsp {
     fn work(&mut self, now_s: f64) {
         while self.waits_until_s <= now_s {
             let Some(text) = self.queue.pop_front() else { return };
+            // Labs have it from three ESP300 over RS-232 and GPIB: the answer is that to VE?.
+            if text.eq_ignore_ascii_case("*IDN?") && !self.refuse {
+                self.replies.push(now_s + COMMAND_S, format!("{}\r\n", self.version()).into_bytes());
+                continue;
+            }
             let Some(command) = parsed(&text) else {
                 self.raise(now_s, NO_SUCH_COMMAND);
                 continue;

@@ -1,8 +1,10 @@
 //! A Thorlabs optical power meter (PM101 and kin): SCPI over a serial line. From the vendor's command documentation for
 //! PM101/102/103/400/100D3 and what public drivers send.
 
+mod fast;
 mod registers;
 mod settings;
+mod two;
 
 use super::lines::Lines;
 use super::scpi::{self, Command, Errors, NOT_ALLOWED, STALE, TOO_MUCH, UNDEFINED};
@@ -12,6 +14,7 @@ use crate::light::detector::Reading;
 use crate::noise::Stream;
 use crate::world::World;
 
+use fast::Fast;
 use registers::Registers;
 use settings::{Quantity, Settings};
 
@@ -36,6 +39,8 @@ enum Act {
     Say(String),
     /// An answer that is ready at a time.
     SayAt(f64, String),
+    /// An answer that is no text.
+    Bytes(Vec<u8>),
     /// An error for the queue.
     Error((i32, &'static str)),
 }
@@ -53,6 +58,11 @@ pub(super) struct ThorlabsPm {
     /// End of a measurement under way or done, and its value.
     measured: Option<(f64, f64)>,
     jabber_s: Option<f64>,
+    /// It is spoken to over its Ethernet port.
+    ethernet: bool,
+    fast: Fast,
+    /// The second channel of a PM5020, with settings of its own.
+    second: Option<Box<ThorlabsPm>>,
 }
 
 impl ThorlabsPm {
@@ -69,6 +79,9 @@ impl ThorlabsPm {
             settings: Settings::default(),
             measured: None,
             jabber_s: None,
+            ethernet: false,
+            fast: Fast::default(),
+            second: None,
         }
     }
 
@@ -83,12 +96,13 @@ impl ThorlabsPm {
             return;
         };
         let mut answers: Vec<String> = Vec::new();
+        let mut blocks = Vec::new();
         let mut ready = now_s + COMMAND_S;
         for command in scpi::commands(&line) {
             let act = if self.refuse && !scpi::is(&command.header, "SYSTem:ERRor[:NEXT]") {
                 Act::Error((-200, "Execution error"))
             } else {
-                self.act(now_s, &command)
+                self.act_on_channel(now_s, &command)
             };
             match act {
                 Act::Done => {}
@@ -97,11 +111,15 @@ impl ThorlabsPm {
                     ready = ready.max(at + COMMAND_S);
                     answers.push(text);
                 }
+                Act::Bytes(bytes) => blocks.push(bytes),
                 Act::Error((code, text)) => self.errors.raise(code, text),
             }
         }
         if !answers.is_empty() {
             self.replies.push(ready, format!("{}\n", answers.join(";")).into_bytes());
+        }
+        for bytes in blocks {
+            self.replies.push(ready, bytes);
         }
     }
 
@@ -112,6 +130,7 @@ impl ThorlabsPm {
         }
         self.system(c)
             .or_else(|| self.registers.act(c))
+            .or_else(|| self.streaming(now_s, c))
             .or_else(|| self.measuring(now_s, c))
             .or_else(|| self.ranges(now_s, c))
             .or_else(|| self.corrections(c))
@@ -153,6 +172,9 @@ impl ThorlabsPm {
             ("*WAI", false) => Act::Done,
             ("*RST", false) => {
                 self.settings = Settings::default();
+                if let Some(second) = &mut self.second {
+                    second.settings = Settings::default();
+                }
                 self.measured = None;
                 self.registers.operation(self.condition(now_s));
                 Act::Done
@@ -278,6 +300,23 @@ impl ThorlabsPm {
     }
 }
 
+impl ThorlabsPm {
+    /// Power went off: everything that was set is forgotten.
+    fn forget(&mut self) {
+        self.settings = Settings::default();
+        self.errors = Errors::default();
+        self.registers = Registers::default();
+        self.replies.clear();
+        self.lines.clear();
+        self.measured = None;
+        self.jabber_s = None;
+        self.fast = Fast::default();
+        if let Some(second) = &mut self.second {
+            second.forget();
+        }
+    }
+}
+
 /// Place of a moment in the stream of noise: the even one is its own, the odd one next to it too.
 fn index(end_s: f64) -> u64 {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "times are not below 0")]
@@ -313,13 +352,7 @@ impl Device for ThorlabsPm {
     }
 
     fn restart(&mut self, _now_s: f64) {
-        self.settings = Settings::default();
-        self.errors = Errors::default();
-        self.registers = Registers::default();
-        self.replies.clear();
-        self.lines.clear();
-        self.measured = None;
-        self.jabber_s = None;
+        self.forget();
     }
 
     fn refuse(&mut self, refuse: bool) {

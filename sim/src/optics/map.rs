@@ -60,6 +60,26 @@ impl CouplingMap {
         Some(CouplingMap { axes, loss_db })
     }
 
+    /// Lowest and highest coordinate along x, y and z, um; a map without z has 0 and 0.
+    pub fn span_um(&self) -> [(f64, f64); 3] {
+        #[expect(clippy::cast_precision_loss, reason = "bounded by POINTS_MAX")]
+        self.axes.map(|a| (a.from, a.from + a.step * (a.count - 1) as f64))
+    }
+
+    /// The point of least loss, um, and its loss, dB.
+    pub fn lowest(&self) -> ([f64; 3], f64) {
+        let (index, loss_db) = self
+            .loss_db
+            .iter()
+            .enumerate()
+            .fold((0, f64::INFINITY), |best, (k, loss)| if *loss < best.1 { (k, *loss) } else { best });
+        let (nx, ny) = (self.axes[0].count, self.axes[1].count);
+        let place = [index % nx, index / nx % ny, index / (nx * ny)];
+        #[expect(clippy::cast_precision_loss, reason = "bounded by POINTS_MAX")]
+        let at = [0, 1, 2].map(|a| self.axes[a].from + self.axes[a].step * place[a] as f64);
+        (at, loss_db)
+    }
+
     /// Loss at a place in um, dB: cubic between the points (Catmull-Rom), so that slopes have no steps; outside the map
     /// that of the nearest edge and a steep rise. Finite for all finite places.
     pub fn loss_db(&self, at_um: [f64; 3]) -> f64 {
@@ -247,6 +267,13 @@ mod tests {
                 assert!((map.loss_db(at) - bowl(at[0], at[1], at[2])).abs() < 1e-10, "{at:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_map_knows_its_span_and_its_lowest_point() {
+        let map = CouplingMap::read(&bowl_text(true)).unwrap();
+        assert_eq!(map.span_um(), [(-4.0, 4.0), (-4.5, 4.5), (0.0, 30.0)]);
+        assert_eq!(map.lowest(), ([1.0, 0.0, 10.0], bowl(1.0, 0.0, 10.0)));
     }
 
     #[test]

@@ -24,6 +24,9 @@ use pty::Pty;
 /// Room of an in-process pipe, bytes: more than any request or reply.
 const PIPE: usize = 64 * 1024;
 
+/// Bits a second of a TCP connection: those of a fast Ethernet.
+pub const NETWORK_BAUD: u32 = 100_000_000;
+
 /// A port that cannot be connected to.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
@@ -103,7 +106,7 @@ impl World {
         let wired = inner.wiring.ports.iter().find(|p| p.name == port).map(|p| &p.link);
         let wired = match wired {
             Some(Link::Serial { settings, .. }) => *settings,
-            _ => LineSettings { baud: 921_600, parity: Parity::None },
+            _ => LineSettings { baud: NETWORK_BAUD, parity: Parity::None },
         };
         inner.plan.ports.get(port).copied().unwrap_or(wired)
     }

@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 use drivers::transport::{Address, OpenError, Parity, Stream};
-use sim::{InstrumentWiring, LineSettings, Link, MeterChannel, PortWiring, Wiring, World};
+use sim::{InstrumentWiring, LineSettings, Link, MeterChannel, PortWiring, SwitchPort, Wiring, World};
 use station::bench::Ports;
-use station::config::{BenchConfig, Instrument, Role};
+use station::config::{BenchConfig, Instrument, Role, Switch, SwitchSide};
 
 /// What is connected to what, without signs, scales and frames: those are the bench file's opinion, not the world's.
 pub fn wiring(config: &BenchConfig) -> Wiring {
@@ -23,8 +23,22 @@ pub fn wiring(config: &BenchConfig) -> Wiring {
         let channels = channels.collect();
         instruments.push(instrument(&meter.instrument, sim::Role::Meter { channels }));
     }
+    if let Some(switch) = &config.switch {
+        instruments.push(instrument(&switch.instrument, behind(switch, config)));
+    }
     instruments.push(instrument(&config.source.instrument, sim::Role::Source));
     Wiring { ports, instruments }
+}
+
+/// What a switch leads where.
+fn behind(switch: &Switch, config: &BenchConfig) -> sim::Role {
+    let channels = config.channels.iter().filter(|c| c.switch_port.is_some());
+    let at = match switch.meter_side {
+        SwitchSide::Input => SwitchPort::Input(switch.meter_port),
+        SwitchSide::Output => SwitchPort::Output(switch.meter_port),
+    };
+    let (meter, number) = channels.clone().next().map(|c| (c.meter.clone(), c.number)).unwrap_or_default();
+    sim::Role::Switch { meter, number, at, lanes: channels.filter_map(|c| Some((c.switch_port?, c.lane))).collect() }
 }
 
 fn instrument(i: &Instrument, role: sim::Role) -> InstrumentWiring {
@@ -51,7 +65,7 @@ fn link(address: &Address) -> Link {
     }
 }
 
-/// Line settings of an address; TCP has none, and gets those of a fast line.
+/// Line settings of an address; TCP has none, and gets the speed of a network.
 fn line(address: &Address) -> LineSettings {
     match address {
         Address::Serial { settings, .. } => {
@@ -62,7 +76,7 @@ fn line(address: &Address) -> LineSettings {
             };
             LineSettings { baud: settings.baud, parity }
         }
-        Address::Tcp(_) => LineSettings { baud: 921_600, parity: sim::Parity::None },
+        Address::Tcp(_) => LineSettings { baud: sim::NETWORK_BAUD, parity: sim::Parity::None },
     }
 }
 

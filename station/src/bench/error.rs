@@ -4,6 +4,7 @@ use drivers::exchange::LineError;
 use drivers::meter::MeterError;
 use drivers::motion::MotionError;
 use drivers::source::SourceError;
+use drivers::switch::SwitchError;
 use drivers::transport::OpenError;
 use recipes::Axis;
 
@@ -42,6 +43,9 @@ pub enum BenchError {
     /// The light source.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// The optical switch.
+    #[error(transparent)]
+    Switch(#[from] SwitchError),
     /// A move refused before a byte was sent: outside an axis' range.
     #[error("move refused: axis {axis} to {target:.3} is outside its range {lower:.3} to {upper:.3}")]
     OutsideRange {
@@ -108,14 +112,20 @@ impl BenchError {
             }
             BenchError::Motion(MotionError::Line(e))
             | BenchError::Meter(MeterError::Line(e))
-            | BenchError::Source(SourceError::Line(e)) => line_hint(e),
+            | BenchError::Source(SourceError::Line(e))
+            | BenchError::Switch(SwitchError::Line(e)) => line_hint(e),
             BenchError::Motion(MotionError::WrongDevice { .. })
             | BenchError::Meter(MeterError::WrongDevice { .. })
-            | BenchError::Source(SourceError::WrongDevice { .. }) => {
+            | BenchError::Source(SourceError::WrongDevice { .. })
+            | BenchError::Switch(SwitchError::WrongDevice { .. }) => {
                 "the ports of the bench file may be swapped, or the cable is in another instrument"
             }
             BenchError::Motion(MotionError::RangeOutsideTravel { .. }) => {
                 "check sign, zero and range of this axis in the bench file: with the wrong sign a range lies on the wrong side"
+            }
+            BenchError::Motion(MotionError::Coordinates { .. }) => {
+                "somebody left it in force: enable the expected one (`KEN ZERO` with the maker's program), or, if it is meant, name \
+                 it in the bench file (`coordinates` of the controller) and check every axis against it"
             }
             BenchError::Motion(MotionError::NotReferenced { .. }) | BenchError::NotReferenced { .. } => {
                 "the controller may have restarted; run again: the recipe's reference step references it"
@@ -127,6 +137,10 @@ impl BenchError {
             BenchError::Source(_) => "look at the source's front panel, then run again",
             BenchError::Meter(MeterError::NoSensor { .. }) => "plug the sensor in and restart the meter",
             BenchError::Meter(_) => "look at the meter, then run again",
+            BenchError::Switch(SwitchError::NoSuchPort { .. }) => {
+                "correct `switch_port` of the channels, or `meter_side` and `meter_port` of [switch], in the bench file"
+            }
+            BenchError::Switch(_) => "look at the switch, then run again",
             BenchError::OutsideRange { .. } | BenchError::KeepOut { .. } => {
                 "the recipe asks for a pose this bench must not take"
             }

@@ -7,7 +7,9 @@ mod error;
 pub mod frame;
 mod light;
 mod motion;
+mod reading;
 mod safe;
+mod stream;
 mod sweep;
 
 use std::collections::BTreeMap;
@@ -19,6 +21,7 @@ use drivers::meter::{MeterSetup, PowerMeter};
 use drivers::motion::{ChannelSetup, MotionController};
 use drivers::registry;
 use drivers::source::{LightSource, SourceSetup};
+use drivers::switch::OpticalSwitch;
 use drivers::transport::{self, Address, OpenError, Stream};
 use recipes::Axis;
 use units::clock::Clock;
@@ -28,6 +31,7 @@ pub use frame::Pose;
 pub use light::ReferenceError;
 pub(crate) use motion::move_time;
 pub use safe::{Safety, stop_everything};
+pub use stream::Bins;
 
 use crate::config::{BenchConfig, Instrument};
 
@@ -61,6 +65,9 @@ pub struct Bench {
     controllers: BTreeMap<String, Box<dyn MotionController>>,
     meters: BTreeMap<String, Box<dyn PowerMeter>>,
     source: Box<dyn LightSource>,
+    switch: Option<Box<dyn OpticalSwitch>>,
+    /// The fibre's port that the switch leads to the meter; `None` where in doubt.
+    through: Option<u32>,
     /// Stage pose last commanded; `None` after anything that leaves it in doubt.
     commanded: Option<Pose>,
     can_move: bool,
@@ -77,7 +84,8 @@ impl Bench {
         let mut faults = Vec::new();
         let mut lines: BTreeMap<String, Line> = BTreeMap::new();
         let meters = config.meters.values().map(|m| &m.instrument);
-        for instrument in std::iter::once(&config.source.instrument).chain(config.controllers.values()).chain(meters) {
+        let light = std::iter::once(&config.source.instrument).chain(config.switch.as_ref().map(|s| &s.instrument));
+        for instrument in light.chain(config.controllers.values()).chain(meters) {
             let address = &config.ports[&instrument.port];
             match ports.open(&instrument.port, address).await {
                 Ok(stream) => {
@@ -100,7 +108,10 @@ impl Bench {
             .ok_or_else(|| no_driver(source))?;
         let mut controllers = BTreeMap::new();
         for (name, i) in &config.controllers {
-            let made = registry::motion(&i.driver, line(i)?, i.expected.clone()).ok_or_else(|| no_driver(i))?;
+            let mut made = registry::motion(&i.driver, line(i)?, i.expected.clone()).ok_or_else(|| no_driver(i))?;
+            if let Some(names) = config.coordinates.get(name) {
+                made.expect_coordinates(names);
+            }
             controllers.insert(name.clone(), made);
         }
         let mut meters = BTreeMap::new();
@@ -109,19 +120,26 @@ impl Bench {
             let made = registry::meter(&i.driver, line(i)?, i.expected.clone()).ok_or_else(|| no_driver(i))?;
             meters.insert(name.clone(), made);
         }
+        let mut switch = None;
+        if let Some(i) = config.switch.as_ref().map(|s| &s.instrument) {
+            let made = registry::switch(&i.driver, line(i)?, i.expected.clone()).ok_or_else(|| no_driver(i))?;
+            switch = Some(made);
+        }
         Ok(Bench {
             config,
             clock,
             controllers,
             meters,
             source,
+            switch,
+            through: None,
             commanded: None,
             can_move: false,
             velocities: BTreeMap::new(),
         })
     }
 
-    /// Brings every instrument to a known state, item by item: source off first, then controllers, then meters.
+    /// Brings every instrument to a known state, item by item: source off first, then controllers, then meters and the switch.
     /// Nothing moves.
     ///
     /// # Errors
@@ -171,7 +189,7 @@ impl Bench {
                 return Err(BenchError::NoChannel { meter: channel.meter.clone(), number: channel.number });
             }
         }
-        Ok(())
+        self.connect_switch().await
     }
 
     /// Whether the controllers are known to be the right ones and set up, so that they may be moved.
@@ -185,6 +203,7 @@ impl Bench {
         simulated(self.source.identity())
             || self.controllers.values().any(|c| simulated(c.identity()))
             || self.meters.values().any(|m| simulated(m.identity()))
+            || self.switch.as_ref().is_some_and(|s| simulated(s.identity()))
     }
 
     /// The bench file.
@@ -202,6 +221,7 @@ impl Bench {
         let mut all = vec![(self.source.name(), self.source.identity(), self.source.tap())];
         all.extend(self.controllers.values().map(|c| (c.name(), c.identity(), c.tap())));
         all.extend(self.meters.values().map(|m| (m.name(), m.identity(), m.tap())));
+        all.extend(self.switch.iter().map(|s| (s.name(), s.identity(), s.tap())));
         all.into_iter()
             .map(|(name, identity, tap)| (name.to_string(), identity.to_string(), tap.transcript()))
             .collect()

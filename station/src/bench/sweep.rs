@@ -1,14 +1,18 @@
 //! A sweep: one move with the meter read all along, each sample with its own time and position.
 
+use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use drivers::motion::MotionController;
 use futures_util::future::try_join_all;
 use recipes::Axis;
 use units::Reading;
+use units::clock::Clock;
 
 use super::frame::{Pose, to_optical, to_stage};
-use super::{Bench, BenchError, envelope};
-use crate::config::Role;
+use super::{Bench, BenchError, envelope, stream};
+use crate::config::BenchConfig;
 use crate::event::Sample;
 
 /// Slowest an axis is set to: controllers refuse zero.
@@ -31,6 +35,11 @@ impl Bench {
     /// # Errors
     /// As [`Bench::move_to`]; meter errors.
     pub async fn sweep(&mut self, targets: &[(Axis, f64)], speed_um_s: f64) -> Result<Vec<Sample>, BenchError> {
+        self.signal_through().await?;
+        let streams = self.signal_streams();
+        if streams {
+            self.start_signal_stream().await?;
+        }
         let from = self.stage_commanded().await?;
         let to = to_stage(&self.config.frame, to_optical(&self.config.frame, from).with(targets));
         envelope::check(&self.config, from, to)?;
@@ -47,7 +56,11 @@ impl Bench {
         self.commanded = None;
         self.start(&moving, to).await?;
         let limit = self.predicted(&moving, from, to) * 2 + Duration::from_secs(5);
-        let track = self.follow(&moving, to, limit).await?;
+        let track = if streams {
+            self.follow_streaming(&moving, to, limit).await?
+        } else {
+            self.follow(&moving, to, limit).await?
+        };
         self.wait(&moving, limit).await?;
         self.commanded = Some(to);
         Ok(self.samples(&track, to))
@@ -58,6 +71,7 @@ impl Bench {
     /// # Errors
     /// Meter and controller errors.
     pub async fn sample(&mut self) -> Result<Sample, BenchError> {
+        self.signal_through().await?;
         let mut track = Track::default();
         let pose = self.look(&mut track).await?;
         let samples = self.samples(&track, pose);
@@ -81,6 +95,47 @@ impl Bench {
         Ok(track)
     }
 
+    /// Starts the stream of the signal before the move: the meter's times are held against the clock's meanwhile.
+    async fn start_signal_stream(&mut self) -> Result<(), BenchError> {
+        let (meter, number) = (self.config.signal().meter.clone(), self.config.signal().number);
+        let streamer = self.meters.get_mut(&meter).and_then(|m| m.streamer());
+        Ok(streamer.ok_or(BenchError::NoChannel { meter, number })?.start_stream(number).await?)
+    }
+
+    /// As [`Bench::follow`], with readings from the meter's stream: positions are asked for as fast as they come, samples
+    /// before the meter loses them.
+    async fn follow_streaming(&mut self, moving: &[Axis], to: Pose, limit: Duration) -> Result<Track, BenchError> {
+        let clock = self.clock.clone();
+        let end = clock.now() + limit;
+        let (meter, number) = (self.config.signal().meter.clone(), self.config.signal().number);
+        let lacking = || BenchError::NoChannel { meter: meter.clone(), number };
+        let streamer = self.meters.get_mut(&meter).and_then(|m| m.streamer()).ok_or_else(lacking)?;
+        let config = &self.config;
+        let controllers = &mut self.controllers;
+        let done = Cell::new(false);
+        let poses = async {
+            let mut poses: Vec<(f64, Pose)> = Vec::new();
+            let arrived = loop {
+                let (at, pose) = match positions(config, controllers, &clock).await {
+                    Ok(found) => found,
+                    Err(e) => break Err(e),
+                };
+                poses.push((at, pose));
+                let there = moving.iter().all(|a| (pose[*a] - to[*a]).abs() < END_WINDOW);
+                if there || clock.now() >= end {
+                    break Ok(());
+                }
+            };
+            done.set(true);
+            arrived.map(|()| poses)
+        };
+        let (poses, readings) = tokio::join!(biased; poses, stream::gather(streamer, number, &clock, &done));
+        let mut track = Track { poses: poses?, ..Track::default() };
+        track.readings = readings?.into_iter().map(|(at, reading)| (at, vec![reading])).collect();
+        self.look(&mut track).await?;
+        Ok(track)
+    }
+
     /// One reading and one pose, asked for at the same time on their own lines.
     async fn look(&mut self, track: &mut Track) -> Result<Pose, BenchError> {
         let clock = self.clock.clone();
@@ -91,27 +146,13 @@ impl Bench {
             let all = meter.read().await?;
             Ok::<_, BenchError>(((began + clock.seconds()) / 2.0, all))
         };
-        let config = &self.config;
-        let positions = try_join_all(self.controllers.iter_mut().map(|(name, controller)| {
-            let axes: Vec<_> = config.axes.iter().filter(|a| a.controller == *name).collect();
-            let clock = clock.clone();
-            async move {
-                let channels: Vec<&str> = axes.iter().map(|a| a.channel.as_str()).collect();
-                let began = clock.seconds();
-                let found = controller.positions(&channels).await?;
-                let at = (began + clock.seconds()) / 2.0;
-                let found: Vec<(Axis, f64)> = axes.iter().zip(found).map(|(a, p)| (a.axis, a.to_logical(p))).collect();
-                Ok::<_, BenchError>((at, found))
-            }
-        }));
+        let positions = positions(&self.config, &mut self.controllers, &clock);
         let (reading, positions) = tokio::join!(biased; reading, positions);
         let (read_at, readings) = reading?;
-        let positions = positions?;
-        #[expect(clippy::cast_precision_loss, reason = "a handful of controllers")]
-        let at = positions.iter().map(|(t, _)| t).sum::<f64>() / positions.len().max(1) as f64;
-        let pose = positions.iter().fold(Pose::default(), |pose, (_, axes)| pose.with(axes));
+        let (at, pose) = positions?;
         let signal = usize::try_from(number).ok().and_then(|n| readings.get(n - 1)).copied();
-        let signal = signal.ok_or_else(|| BenchError::NoChannel { meter: config.signal().meter.clone(), number })?;
+        let signal =
+            signal.ok_or_else(|| BenchError::NoChannel { meter: self.config.signal().meter.clone(), number })?;
         track.readings.push((read_at, vec![signal]));
         track.poses.push((at, pose));
         Ok(pose)
@@ -133,61 +174,29 @@ impl Bench {
             })
             .collect()
     }
+}
 
-    /// Reads every channel of the bench, all meters at once, in the order of the channels.
-    ///
-    /// # Errors
-    /// Meter errors.
-    pub async fn read(&mut self) -> Result<Vec<Reading>, BenchError> {
-        let reads = self
-            .meters
-            .iter_mut()
-            .map(|(name, meter)| async move { Ok::<_, BenchError>((name.clone(), meter.read().await?)) });
-        let read: Vec<(String, Vec<Reading>)> = try_join_all(reads).await?;
-        self.config
-            .channels
-            .iter()
-            .map(|channel| {
-                let of_meter = read.iter().find(|(name, _)| *name == channel.meter).map(|(_, r)| r);
-                let index = usize::try_from(channel.number).ok().map(|n| n - 1);
-                let reading = of_meter.zip(index).and_then(|(r, i)| r.get(i)).copied();
-                reading.ok_or_else(|| BenchError::NoChannel { meter: channel.meter.clone(), number: channel.number })
-            })
-            .collect()
-    }
-
-    /// How long one reading of the signal meter integrates, seconds.
-    pub fn signal_integration_s(&self) -> f64 {
-        self.meters.get(&self.config.signal().meter).map_or(0.0, |m| m.integration().as_secs_f64())
-    }
-
-    /// Whether the bench file fixes the signal meter's range.
-    pub fn signal_range_is_fixed(&self) -> bool {
-        let meter = self.config.meters.get(&self.config.signal().meter);
-        meter.is_some_and(|m| matches!(m.range, drivers::meter::Range::Upper(_)))
-    }
-
-    /// The upper end of the signal meter's range in use.
-    ///
-    /// # Errors
-    /// Meter errors.
-    pub async fn signal_range(&mut self) -> Result<units::Power, BenchError> {
-        let (meter, number) = (self.config.signal().meter.clone(), self.config.signal().number);
-        let found = self.meters.get_mut(&meter);
-        Ok(found.ok_or(BenchError::NoChannel { meter, number })?.range().await?)
-    }
-
-    /// Reads the signal channel alone.
-    ///
-    /// # Errors
-    /// Meter errors.
-    pub async fn read_signal(&mut self) -> Result<Reading, BenchError> {
-        let channel = self.config.channels.iter().find(|c| c.role == Role::Signal);
-        let (meter, number) = channel.map(|c| (c.meter.clone(), c.number)).unwrap_or_default();
-        let lacking = || BenchError::NoChannel { meter: meter.clone(), number };
-        let readings = self.meters.get_mut(&meter).ok_or_else(lacking)?.read().await?;
-        usize::try_from(number).ok().and_then(|n| readings.get(n - 1)).copied().ok_or_else(lacking)
-    }
+/// The pose that all controllers tell, and when.
+async fn positions(
+    config: &BenchConfig,
+    controllers: &mut BTreeMap<String, Box<dyn MotionController>>,
+    clock: &Clock,
+) -> Result<(f64, Pose), BenchError> {
+    let positions = try_join_all(controllers.iter_mut().map(|(name, controller)| {
+        let axes: Vec<_> = config.axes.iter().filter(|a| a.controller == *name).collect();
+        async move {
+            let channels: Vec<&str> = axes.iter().map(|a| a.channel.as_str()).collect();
+            let began = clock.seconds();
+            let found = controller.positions(&channels).await?;
+            let at = (began + clock.seconds()) / 2.0;
+            let found: Vec<(Axis, f64)> = axes.iter().zip(found).map(|(a, p)| (a.axis, a.to_logical(p))).collect();
+            Ok::<_, BenchError>((at, found))
+        }
+    }))
+    .await?;
+    #[expect(clippy::cast_precision_loss, reason = "a handful of controllers")]
+    let at = positions.iter().map(|(t, _)| t).sum::<f64>() / positions.len().max(1) as f64;
+    Ok((at, positions.iter().fold(Pose::default(), |pose, (_, axes)| pose.with(axes))))
 }
 
 /// The pose at a time, straight between the two poses around it.

@@ -115,6 +115,8 @@ pub struct Channel {
     pub meter: String,
     /// Channel of the meter, from 1.
     pub number: u32,
+    /// Port of the switch that its fibre is on, where it is behind one: such channels are read in turn.
+    pub switch_port: Option<u32>,
     /// Role.
     pub role: Role,
     /// Which lane of the part a signal is, from 1.
@@ -138,6 +140,38 @@ pub struct Meter {
     pub range: Range,
     /// For so long after the light changed a reading may still show the light before, seconds.
     pub lag_s: f64,
+}
+
+/// Which side of an optical switch something is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SwitchSide {
+    /// An input.
+    Input,
+    /// An output.
+    Output,
+}
+
+/// The optical switch of the bench: it leads the fibres of several channels to one channel of a meter, in turn.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Switch {
+    /// The instrument.
+    pub instrument: Instrument,
+    /// The side that the meter is on; the fibres are on the other one. Light goes both ways.
+    pub meter_side: SwitchSide,
+    /// The port that the meter is on, from 1.
+    pub meter_port: u32,
+    /// From the switch's own word that it has switched until a reading is good, seconds.
+    pub settle_s: f64,
+}
+
+impl Switch {
+    /// Input and output that lead a fibre's port to the meter.
+    pub fn path(&self, port: u32) -> (u32, u32) {
+        match self.meter_side {
+            SwitchSide::Input => (self.meter_port, port),
+            SwitchSide::Output => (port, self.meter_port),
+        }
+    }
 }
 
 /// The light source of the bench.
@@ -173,6 +207,8 @@ pub struct BenchConfig {
     pub ports: BTreeMap<String, Address>,
     /// Motion controllers by name.
     pub controllers: BTreeMap<String, Instrument>,
+    /// Coordinate systems that must be in force on a controller, where the bench file names any.
+    pub coordinates: BTreeMap<String, Vec<String>>,
     /// Stage axes in the order of [`Axis`].
     pub axes: Vec<AxisConfig>,
     /// The frame.
@@ -185,6 +221,8 @@ pub struct BenchConfig {
     pub referencing: Vec<Axis>,
     /// Meters by name.
     pub meters: BTreeMap<String, Meter>,
+    /// The optical switch, if the bench has one.
+    pub switch: Option<Switch>,
     /// Channels in the order of the file.
     pub channels: Vec<Channel>,
     /// The source.

@@ -1,17 +1,17 @@
 //! From text to a [`BenchConfig`], or every fault at once.
 
+mod light;
+
 use std::collections::BTreeMap;
 
 use drivers::identity::Expected;
-use drivers::meter::Range;
 use drivers::motion::ChannelUnit;
 use drivers::registry;
 use drivers::transport::{Address, FlowControl, Parity, SerialSettings};
 use recipes::Axis;
-use units::Power;
 use units::text::{self, Faults, Table};
 
-use super::{AxisConfig, BenchConfig, Channel, Frame, Instrument, Meter, Reference, Role, Source};
+use super::{AxisConfig, BenchConfig, Frame, Instrument};
 
 impl BenchConfig {
     /// Reads a bench file.
@@ -31,15 +31,16 @@ fn bench(root: &Table<'_>) -> Option<BenchConfig> {
     let fixture = station.as_ref().and_then(|t| t.need_str("fixture"));
     let ports = ports(root);
     let mut owners = Owners { ports: &ports, used: BTreeMap::new() };
-    let controllers = controllers(root, &mut owners);
-    let meters = meters(root, &mut owners);
-    let source = root.need_table("source").and_then(|t| source(&t, &mut owners));
+    let (controllers, coordinates) = controllers(root, &mut owners);
+    let meters = light::meters(root, &mut owners);
+    let source = root.need_table("source").and_then(|t| light::source(&t, &mut owners));
+    let switch = light::switch(root, &mut owners);
     let (axes, named) = axes(root, &controllers);
     let frame = root.need_table("frame").and_then(|t| frame(&t, &axes, &named));
     let (park, park_order) = park(root, &axes, &named);
     let referencing = referencing(root, &named, frame.as_ref());
-    let channels = channels(root, &meters);
-    let (reference, reference_max_age_s) = reference(root);
+    let channels = light::channels(root, &meters);
+    let (reference, reference_max_age_s) = light::reference(root);
     let has_simulation = root.has("simulation");
     root.leave_key("simulation");
     let config = BenchConfig {
@@ -47,12 +48,14 @@ fn bench(root: &Table<'_>) -> Option<BenchConfig> {
         fixture: fixture?.to_string(),
         ports: ports.clone(),
         controllers,
+        coordinates,
         axes,
         frame: frame?,
         park,
         park_order,
         referencing,
         meters,
+        switch,
         channels,
         source: source?,
         reference,
@@ -166,39 +169,48 @@ impl Owners<'_> {
     }
 }
 
-fn controllers(root: &Table<'_>, owners: &mut Owners<'_>) -> BTreeMap<String, Instrument> {
+/// Controllers, and the coordinate systems that some must have in force.
+fn controllers(
+    root: &Table<'_>,
+    owners: &mut Owners<'_>,
+) -> (BTreeMap<String, Instrument>, BTreeMap<String, Vec<String>>) {
     let mut controllers = BTreeMap::new();
+    let mut all_coordinates = BTreeMap::new();
     for (name, table) in root.named_tables("controllers") {
+        let names = table.str("coordinates").map(|text| coordinates(&table, text));
         if let Some(instrument) = owners.instrument(name, &table, registry::MOTION) {
+            if names.is_some() && instrument.driver != COORDINATES_DRIVER {
+                table.fault(
+                    "coordinates",
+                    format!("{} has no coordinate systems", instrument.driver),
+                    format!("leave it out: only {COORDINATES_DRIVER} has them"),
+                );
+            }
             controllers.insert(name.to_string(), instrument);
         }
+        all_coordinates.extend(names.map(|names| (name.to_string(), names)));
     }
     if !root.has("controllers") {
         root.fault_here("missing controllers: nothing can move", "add a `[controllers.NAME]` table");
     }
-    controllers
+    (controllers, all_coordinates)
 }
 
-fn meters(root: &Table<'_>, owners: &mut Owners<'_>) -> BTreeMap<String, Meter> {
-    let mut meters = BTreeMap::new();
-    for (name, table) in root.named_tables("meters") {
-        let instrument = owners.instrument(name, &table, registry::METERS);
-        let averaging = u32::try_from(table.i64_within("averaging", 1, 10_000, 1)).unwrap_or(1);
-        let range = table.f64("range_dbm").map_or(Range::Auto, |dbm| Range::Upper(Power::from_dbm(dbm)));
-        let lag_s = table.f64_within("lag_ms", 0.0, 5000.0, 0.0) / 1000.0;
-        if let Some(instrument) = instrument {
-            meters.insert(name.to_string(), Meter { instrument, averaging, range, lag_s });
-        }
+/// The driver whose platforms have coordinate systems.
+const COORDINATES_DRIVER: &str = "pi-gcs2";
+
+/// One system, or a work and a tool system with a comma between.
+fn coordinates(t: &Table<'_>, text: &str) -> Vec<String> {
+    let names: Vec<String> = text.split(',').map(|name| name.trim().to_uppercase()).collect();
+    let is_name = |name: &String| {
+        let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        plain && name.starts_with(|c: char| c.is_ascii_alphabetic())
+    };
+    if !names.iter().all(is_name) || names.len() > 2 {
+        let message = format!("\"{text}\" names no coordinate system");
+        t.fault("coordinates", message, "one name, or a work and a tool system: \"WORK, TOOL\"");
     }
-    meters
-}
-
-fn source(t: &Table<'_>, owners: &mut Owners<'_>) -> Option<Source> {
-    let name = t.str("name").unwrap_or("source").to_string();
-    let instrument = owners.instrument(&name, t, registry::SOURCES);
-    let level = t.need_f64_within("level_dbm", -60.0, 30.0);
-    let path_loss_db = t.f64_within("path_loss_db", 0.0, 60.0, 0.0);
-    Some(Source { instrument: instrument?, level: Power::from_dbm(level?), path_loss_db })
+    names
 }
 
 /// The axes that can be used, and all that are named: a fault of one axis must not bring forth others.
@@ -380,94 +392,6 @@ fn referencing(root: &Table<'_>, named: &[Axis], frame: Option<&Frame>) -> Vec<A
     order
 }
 
-fn channels(root: &Table<'_>, meters: &BTreeMap<String, Meter>) -> Vec<Channel> {
-    let mut channels: Vec<Channel> = Vec::new();
-    for (name, table) in root.named_tables("channels") {
-        let Some(channel) = channel(name, &table, meters) else { continue };
-        let same = |c: &Channel| std::mem::discriminant(&c.role) == std::mem::discriminant(&channel.role);
-        if channels.iter().any(|c| same(c) && c.lane == channel.lane) {
-            table.fault("role", "another channel has this role already", "one tap, and one signal a `lane`");
-        }
-        if channels.iter().any(|c| c.meter == channel.meter && c.number == channel.number) {
-            table.fault_here("another channel is on this channel of the meter", "give `number` or another `meter`");
-        }
-        channels.push(channel);
-    }
-    if !channels.iter().any(|c| c.role == Role::Signal) {
-        root.fault(
-            "channels",
-            "no channel has the role \"signal\"",
-            "add a `[channels.signal]` table with role = \"signal\"",
-        );
-    }
-    channels
-}
-
-fn channel(name: &str, t: &Table<'_>, meters: &BTreeMap<String, Meter>) -> Option<Channel> {
-    let meter = t.need_str("meter");
-    if let Some(meter) = meter
-        && !meters.contains_key(meter)
-    {
-        let names: Vec<&str> = meters.keys().map(String::as_str).collect();
-        t.fault("meter", format!("there is no meter \"{meter}\""), format!("meters are: {}", names.join(", ")));
-    }
-    let role = match t.need_choice("role", &[("signal", false), ("tap", true)])? {
-        false => Role::Signal,
-        true => {
-            let split = t.need_f64_within("split", 1e-6, 0.999)?;
-            Role::Tap { ratio: split / (1.0 - split) }
-        }
-    };
-    Some(Channel {
-        lane: u32::try_from(t.i64_within("lane", 1, 64, 1)).ok()?,
-        name: name.to_string(),
-        meter: meter?.to_string(),
-        number: u32::try_from(t.i64_within("number", 1, 64, 1)).ok()?,
-        role,
-        floor: Power::from_dbm(t.f64_within("floor_dbm", -120.0, 0.0, -70.0)),
-        uncertainty_db: t.f64_within("uncertainty_db", 0.0, 10.0, CHANNEL_UNCERTAINTY_DB),
-        dark_max: Power::from_dbm(t.f64_within("dark_max_dbm", -120.0, 0.0, -55.0)),
-    })
-}
-
-/// Absolute accuracy of InGaAs photodiode sensors with a fibre adapter, +-3 to 5 % by their makers' data sheets.
-const CHANNEL_UNCERTAINTY_DB: f64 = 0.2;
-
-/// Repeatability of mating a single-mode connector, twice 0.05 dB.
-const REFERENCE_UNCERTAINTY_DB: f64 = 0.1;
-
-fn reference(root: &Table<'_>) -> (Option<Reference>, f64) {
-    /// A shift, where the bench file says nothing else.
-    const MAX_AGE_H: f64 = 12.0;
-    let Some(t) = root.table("reference") else { return (None, MAX_AGE_H * 3600.0) };
-    let max_age = t.f64_within("max_age_h", 0.01, 10_000.0, MAX_AGE_H) * 3600.0;
-    let uncertainty_db = t.f64_within("uncertainty_db", 0.0, 10.0, REFERENCE_UNCERTAINTY_DB);
-    let power = t.f64("power_dbm");
-    let at = t.str("measured_at").and_then(|text| {
-        let parsed = text.parse().ok();
-        if parsed.is_none() {
-            t.fault(
-                "measured_at",
-                format!("\"{text}\" is no UTC time"),
-                "written by `firstlight bench reference FILE`",
-            );
-        }
-        parsed
-    });
-    match (power, at) {
-        (Some(dbm), Some(measured_at)) => {
-            (Some(Reference { power: Power::from_dbm(dbm), measured_at, uncertainty_db }), max_age)
-        }
-        (None, None) => (None, max_age),
-        _ => {
-            if t.has("power_dbm") != t.has("measured_at") {
-                t.fault_here("needs both `power_dbm` and `measured_at`", "run `firstlight bench reference FILE`");
-            }
-            (None, max_age)
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -514,7 +438,52 @@ mod tests {
         check("velocity_um_s = 5000", "velocity = 5000", "did you mean `velocity_um_s`?");
         check("max_age_h = 12", "power_dbm = 1.0", "needs both `power_dbm` and `measured_at`");
         check("max_age_h = 12", "power_dbm = 1.0\nmeasured_at = \"yesterday\"", "is no UTC time");
+        check("model = \"C-884\"", "coordinates = \"A, B, C\"", "\"A, B, C\" names no coordinate system");
+        check("model = \"C-884\"", "coordinates = \"1A\"", "names no coordinate system");
+        check("driver = \"pi-gcs2\"", "driver = \"newport-esp\"\ncoordinates = \"A\"", "newport-esp has no coordinate");
         check("level_dbm = 3.0", "level_dbm = \"3\"", "expected a finite number, found string");
+    }
+
+    /// The good bench file with its signal in turn with a second lane, behind a switch.
+    fn switched() -> String {
+        let channel = |name: &str, lane: u32| {
+            format!(
+                "[channels.{name}]\nmeter = \"signal_meter\"\nrole = \"signal\"\nlane = {lane}\nswitch_port = {lane}\n\n"
+            )
+        };
+        let signal = "[channels.signal]\nmeter = \"signal_meter\"\nrole = \"signal\"\nfloor_dbm = -70\n";
+        assert!(good().contains(signal));
+        let switch = "[switch]\ndriver = \"dicon-switch\"\nport = \"switch\"\nmeter_side = \"input\"\nsettle_ms = 3\n\n\
+                      [ports.switch]\ntcp = \"10.0.0.5:10001\"\n\n";
+        good().replacen(signal, &format!("{switch}{}{}", channel("one", 1), channel("two", 2)), 1)
+    }
+
+    #[test]
+    fn channels_behind_a_switch_share_a_channel_of_a_meter_and_others_do_not() {
+        let config = BenchConfig::parse(&switched()).unwrap();
+        let switch = config.switch.unwrap();
+        assert_eq!((switch.path(2), switch.settle_s), ((1, 2), 0.003));
+        let ports: Vec<_> = config.channels.iter().map(|c| c.switch_port).collect();
+        assert_eq!(ports, [Some(1), Some(2), None]);
+        let check = |from: &str, to: &str, expect: &str| {
+            assert!(switched().contains(from), "{from}");
+            let text = switched().replacen(from, to, 1);
+            let faults = BenchConfig::parse(&text).unwrap_err().0;
+            let got: String = faults.iter().map(|f| format!("{f}\n")).collect();
+            assert!(got.contains(expect) && faults.iter().all(|f| f.line > 1 && f.hint.is_some()), "{to}: {got}");
+        };
+        check("switch_port = 2", "switch_port = 1", "another channel is on this port of the switch");
+        check("switch_port = 2", "", "another channel is on this channel of the meter");
+        check("switch_port = 2", "switch_port = 0", "0 is outside");
+        check("lane = 2", "lane = 2\nnumber = 2", "the switch leads to channel 1 of meter \"signal_meter\"");
+        check("split = 0.05", "split = 0.05\nswitch_port = 3", "a tap behind a switch");
+        check("meter_side = \"input\"", "meter_side = \"left\"", "one of: output, input");
+        check("dicon-switch", "dicon", "one of: dicon-switch");
+        check("port = \"switch\"", "port = \"tap\"", "two instruments");
+        let (head, tail) = (switched().find("[switch]").unwrap(), switched().find("[ports.switch]").unwrap());
+        let without = format!("{}{}", &switched()[..head], &switched()[tail..]);
+        let got = BenchConfig::parse(&without).unwrap_err().0;
+        assert!(got.iter().any(|f| f.message.contains("the bench has no switch")), "{got:?}");
     }
 
     #[test]

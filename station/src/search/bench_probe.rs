@@ -12,6 +12,9 @@ use crate::event::Sample;
 /// Readings taken to learn what one costs.
 const TRIALS: usize = 3;
 
+/// What a sample of a sweep costs where the meter streams.
+const STREAM_SAMPLE_S: f64 = 1e-3;
+
 /// Relative noise of a reading that optical benches show (connectors, polarisation, laser), dB.
 const TECHNICAL_DB: f64 = 0.005;
 
@@ -60,6 +63,8 @@ impl<'b> BenchProbe<'b> {
         let sampled = bench.clock().seconds();
         #[expect(clippy::cast_precision_loss, reason = "a handful of readings")]
         let (reading_s, sample_s) = ((read - began) / TRIALS as f64, (sampled - read) / TRIALS as f64);
+        // A stream gives a sample each millisecond, however long one takes by itself.
+        let sample_s = if bench.signal_streams() { sample_s.min(STREAM_SAMPLE_S) } else { sample_s };
         let config = bench.config();
         let near = config.frame.near_velocity_um_s;
         let lateral = config.frame.near_lateral_um;

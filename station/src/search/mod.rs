@@ -1,6 +1,7 @@
 //! Alignment searches: plain async functions over a small trait. They know no stage, meter or recipe.
 
 mod bench_probe;
+pub mod classical;
 pub mod engine;
 pub mod first_light;
 pub mod peak;
@@ -105,6 +106,12 @@ pub enum SearchError {
     /// More readings than the search is allowed.
     #[error("no end after {0} readings")]
     Budget(usize),
+    /// The axes cannot follow a path's curves and corners.
+    #[error("the axes cannot follow this path at {speed} um/s")]
+    TooFast {
+        /// Speed asked for, um/s.
+        speed: f64,
+    },
 }
 
 /// Where a search moves and measures: a bench, a benchmark's scene or a test's formula.

@@ -282,7 +282,7 @@ impl Axis {
             "MD" => say(u8::from(self.is_done(world, now_s)).to_string()),
             "DP" => say(self.told(self.target)),
             "TV" => say(self.told(self.speed(world, now_s))),
-            "ID" => say(format!("TS-SIM25.1,SN{:04}", 1264 + self.number)),
+            "ID" => say(format!("TS-SIM25.1, SN{:04}", 1264 + self.number)),
             "MO" if query => say(u8::from(self.on).to_string()),
             "MO" => {
                 if !self.on {

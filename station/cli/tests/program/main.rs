@@ -6,6 +6,7 @@ mod bad_files;
 mod by_hand;
 mod common;
 mod faults;
+mod probed;
 mod served_bench;
 mod simulated_runs;
 mod simulator;

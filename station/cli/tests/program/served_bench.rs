@@ -133,3 +133,39 @@ fn what_is_wrong_with_a_port_or_its_instrument_is_named() {
     run(&wrong_sign).expect(3, "check sign");
     assert_eq!(run(&bench).code, Some(0));
 }
+
+#[test]
+fn a_bench_with_a_switch_is_read_in_turn_over_pseudo_terminals_and_runs() {
+    let user = User::new();
+    let signal = "[channels.signal]\nmeter = \"signal_meter\"\nrole = \"signal\"\nfloor_dbm = -70\n";
+    let bench = user.bench("b.toml", |text| {
+        assert!(text.contains(signal));
+        let switch = text.lines().find(|l| l.contains("/tap\"")).unwrap().replace("/tap", "/switch");
+        let lane = |n: u32| {
+            format!(
+                "[channels.lane{n}]\nmeter = \"signal_meter\"\nrole = \"signal\"\nlane = {n}\nswitch_port = {n}\n\n"
+            )
+        };
+        let channels = format!(
+            "[ports.switch]\n{switch}\n\n[switch]\ndriver = \"dicon-switch\"\nport = \"switch\"\n\n{}{}",
+            lane(1),
+            lane(2)
+        );
+        text.replace(signal, &channels)
+    });
+    let served = Served::start(&user, &[&bench, "--seed", "1"]);
+    assert!(served.lines.iter().any(|l| l.starts_with("switch pty ")), "{:?}", served.lines);
+    let checked = user.run(&["bench", "check", &bench, "--connect"]);
+    assert_eq!(checked.code, Some(0), "{checked:#?}");
+    for expect in ["3 channels (2 in turn behind the switch)", "GP600"] {
+        assert!(checked.stdout.contains(expect), "{expect}: {checked:#?}");
+    }
+    let read = user.run(&["bench", "read", &bench, "--rate", "20", "--count", "2"]);
+    assert!(
+        read.code == Some(0) && read.stdout.lines().all(|l| l.contains("lane1") && l.contains("lane2")),
+        "{read:#?}"
+    );
+    let run = user.run(&["run", "400g-fr4", "--bench", &bench, "--serial-number", "A1", "--json"]);
+    assert_eq!(run.code, Some(0), "{run:#?}");
+    assert_eq!(served.terminate(), Some(0));
+}

@@ -9,6 +9,9 @@ use super::play::{History, Stands};
 /// Smallest step of a displayed power, dB.
 const DISPLAY_DB: f64 = 0.001;
 
+/// Residuals beyond this many standard deviations count by their size instead of its square.
+const OUTLYING: f64 = 4.0;
+
 /// Steps of one fit. Well-posed fits end in 4 to 8.
 const STEPS: usize = 30;
 
@@ -148,6 +151,14 @@ fn normal(model: &Model, data: &Data, p: &[f64]) -> Normal {
         let mut residual = DVector::from_iterator(channels, row.dbm.iter().zip(&seen.dbm).map(|(m, s)| m - s));
         l.solve_lower_triangular_mut(&mut residual);
         l.solve_lower_triangular_mut(&mut row.slopes);
+        // A reading far out of line pulls with a bounded force: something else shone there.
+        let (size, limit) = (residual.norm(), OUTLYING * (channels as f64).sqrt());
+        if size > limit {
+            let share = (limit / size).sqrt();
+            residual *= share;
+            row.slopes *= share;
+            cost += limit * size / 2.0 - limit * limit / 2.0;
+        }
         chi2 += residual.norm_squared();
         cost += residual.norm_squared() / 2.0 + (0..channels).map(|i| l[(i, i)].ln()).sum::<f64>();
         slopes.rows_mut(i * channels, channels).copy_from(&row.slopes);

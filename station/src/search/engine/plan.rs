@@ -45,6 +45,15 @@ const ODD: f64 = 3.0;
 const RESTARTS: usize = 3;
 const STARTS: usize = 16;
 
+/// A part is not farther from what is expected than this many standard deviations.
+const UNLIKELY: f64 = 5.0;
+
+/// Fits whose centres are no farther apart than this, in widths, are one.
+const SAME: f64 = 0.02;
+
+/// Decisions before a search ends where it is, whatever it may read: twice what the hardest scenes needed.
+const DECISIONS_MAX: usize = 60;
+
 /// Phases of a fringe that a fit starts from.
 const PHASES: usize = 7;
 
@@ -82,7 +91,7 @@ impl Engine<'_> {
                     return Ok(self.result(&beliefs, &optimum, stay, misfit, value, true));
                 }
             }
-            if self.readings + 1 >= self.setup.readings_max {
+            if self.readings + 1 >= self.setup.readings_max || self.decisions >= DECISIONS_MAX {
                 self.reach(&now, &optimum.pose, &beliefs).await?;
                 let value = self.read().await?;
                 self.update(&mut beliefs);
@@ -94,7 +103,7 @@ impl Engine<'_> {
             }
             let best = self.best();
             let target = if expected <= self.setup.tolerance_db || optimum.dbm - best > CLIMB_DB {
-                reach(&now, &optimum.pose, &beliefs.fits[0].p, &self.data).1
+                reach(&now, &self.within(&optimum.pose), &beliefs.fits[0].p, &self.data).1
             } else {
                 self.choose(&beliefs, &optimum, &now, expected)
             };
@@ -104,6 +113,21 @@ impl Engine<'_> {
             self.update(&mut beliefs);
             last = arriving.then_some(value);
         }
+    }
+
+    /// A target no farther across the light from the brightest place than its light allows.
+    fn within(&self, target: &Pose) -> Pose {
+        let (value, from) = self.brightest();
+        let brightest = self.setup.level_dbm + 1.5 * self.setup.level_sd_db;
+        let widths = 1.0 + 1.25 * ((brightest - value).max(0.0) / 4.34).sqrt();
+        let far = (0..2).map(|k| ((target[k] - from[k]) / self.setup.width[k]).powi(2)).sum::<f64>().sqrt() / widths;
+        let mut to = *target;
+        if far > 1.0 && self.setup.aperture_um.is_none() {
+            for k in 0..2 {
+                to[k] = from[k] + (target[k] - from[k]) / far;
+            }
+        }
+        to
     }
 
     async fn reach(&mut self, now: &Stands, target: &Pose, beliefs: &Beliefs) -> Result<(), SearchError> {
@@ -141,12 +165,18 @@ impl Engine<'_> {
     async fn begin(&mut self) -> Result<Beliefs, SearchError> {
         let w = self.setup.width;
         if let Some(radius) = self.setup.spiral_um {
-            if !self.find(radius).await? {
-                return Err(SearchError::NoLight);
+            let here = self.read().await?;
+            if here < self.clear_dbm() {
+                self.data.seen.clear();
+                if !self.find(radius).await? {
+                    return Err(SearchError::NoLight);
+                }
+                let mut beliefs = Beliefs { fits: Vec::new(), odds: Vec::new() };
+                self.update(&mut beliefs);
+                return Ok(beliefs);
             }
-            let mut beliefs = Beliefs { fits: Vec::new(), odds: Vec::new() };
-            self.update(&mut beliefs);
-            return Ok(beliefs);
+            self.data.seen.clear();
+            self.readings -= 1;
         }
         if let Some(hills) = self.setup.hills {
             self.survey(hills).await?;
@@ -284,15 +314,22 @@ impl Engine<'_> {
                 continue;
             }
             let same = |g: &Fit| {
-                self.axes
-                    .iter()
-                    .all(|k| (f.p[*k] - g.p[*k]).abs() < 0.02 * self.setup.width[*k] + 1e-3 * self.setup.width[*k])
+                self.fringe_apart(&f.p, &g.p) < 0.1
+                    && self.axes.iter().all(|k| (f.p[*k] - g.p[*k]).abs() < SAME * self.setup.width[*k])
             };
             match fits.iter_mut().find(|g| same(g)) {
                 Some(g) if f.cost < g.cost => *g = f,
                 Some(_) => {}
                 None => fits.push(f),
             }
+        }
+        // What no part can be is taken only where nothing else is left.
+        let likely = |f: &Fit| {
+            let beyond = |i: usize| (f.p[i] - self.model.prior[i].mean).abs() > UNLIKELY * self.model.prior[i].sd;
+            !beyond(at::POWER) && !self.axes.iter().any(|k| beyond(*k))
+        };
+        if fits.iter().any(likely) {
+            fits.retain(likely);
         }
         fits.sort_by(|a, b| a.cost.total_cmp(&b.cost));
         fits.truncate(KEPT);

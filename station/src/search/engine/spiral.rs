@@ -12,14 +12,17 @@ use crate::search::SearchError;
 const SIGMAS: f64 = 5.5;
 
 /// Share of the acceleration spent on the curve, and on speeding up along it.
-const CURVE: f64 = 0.75;
-const ALONG: f64 = 0.5;
+const CURVE: f64 = 0.9;
+const ALONG: f64 = 0.3;
+
+/// Speeds tried, as the share of the search radius at which the curve alone needs all the acceleration.
+const SPEEDS: [f64; 4] = [0.25, 0.5, 0.75, 1.0];
 
 /// Share of the widest spacing of turns that would just touch.
 const OVERLAP: f64 = 0.95;
 
 /// Samples of a sweep that go into the fit, at most.
-const KEPT: usize = 48;
+const KEPT: usize = 24;
 
 /// Spirals before there is said to be no light; each is half as wide as the one before.
 const SPIRALS: usize = 3;
@@ -28,6 +31,11 @@ impl Engine<'_> {
     /// Power at which a sample is light, mW.
     fn threshold_mw(&self) -> f64 {
         SIGMAS * self.data.noise.floor_mw
+    }
+
+    /// Power that is light beyond doubt, dBm.
+    pub(super) fn clear_dbm(&self) -> f64 {
+        10.0 * self.threshold_mw().log10() + 6.0
     }
 
     /// Distance across the light from which the peak is seen, um, if it is as dim as it may be.
@@ -56,11 +64,15 @@ impl Engine<'_> {
         let acceleration = axes.iter().map(|i| info.axes[*i].acceleration).fold(f64::INFINITY, f64::min);
         let limit = axes.iter().map(|i| info.axes[*i].speed).fold(f64::INFINITY, f64::min);
         let reach = self.reach_um();
-        // Fast enough for a sample in every disc on a turn half as far out as the search goes.
-        let speed = limit.min((CURVE * acceleration * radius_um * 0.6).sqrt()).min(1.2 * reach / info.costs.sample_s);
-        let half = speed * info.costs.sample_s / 2.0;
-        let pitch = share * 2.0 * (reach * reach - half * half).max(0.04 * reach * reach).sqrt();
-        let path = points(pitch, radius_um, speed, acceleration, info.costs.sample_s);
+        // Faster sweeps need narrower turns, because samples lie farther apart: the fastest of a few is taken.
+        let sample_s = info.costs.sample_s;
+        let plans = SPEEDS.map(|part| {
+            let speed = limit.min((CURVE * acceleration * radius_um * part).sqrt()).min(1.5 * reach / sample_s);
+            let half = speed * sample_s / 2.0;
+            let pitch = share * 2.0 * (reach * reach - half * half).max(0.04 * reach * reach).sqrt();
+            (points(pitch, radius_um, speed, acceleration, sample_s), speed)
+        });
+        let (path, speed) = plans.into_iter().min_by_key(|(path, _)| path.len()).expect("some speeds");
         let start = self.probe.position().await?;
         let commands: Vec<Vec<f64>> = path
             .iter()
@@ -95,7 +107,9 @@ impl Engine<'_> {
         };
         let found = (late..samples.len()).any(|i| power(i) > threshold);
         let last = poses.last().copied().unwrap_or(*centre);
-        let near = |pose: &Pose| (pose[0] - last[0]).hypot(pose[1] - last[1]) < 2.2 * reach;
+        let brightest = (late..samples.len()).max_by(|a, b| power(*a).watts().total_cmp(&power(*b).watts()));
+        let there = brightest.map_or(last, |i| poses[i - late]);
+        let near = |pose: &Pose| (pose[0] - there[0]).hypot(pose[1] - there[1]) < 2.2 * reach;
         let mut chosen: Vec<usize> = (late..samples.len()).filter(|i| near(&poses[*i - late])).collect();
         let bright: Vec<usize> = chosen.iter().copied().filter(|i| power(*i) > threshold).collect();
         let stride = chosen.len().div_ceil(KEPT).max(1);

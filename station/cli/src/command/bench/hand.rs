@@ -35,6 +35,12 @@ pub(crate) struct JogArgs {
     distance: f64,
 }
 
+/// Readings a second for which a meter is asked at the most.
+const RATE_MAX: f64 = 1000.0;
+/// From this rate on a meter that streams does, up to a sample each.
+const STREAM_FROM: f64 = 100.0;
+const STREAM_RATE_MAX: f64 = 100_000.0;
+
 /// Arguments of `bench read`.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ReadArgs {
@@ -42,7 +48,7 @@ pub(crate) struct ReadArgs {
     file: String,
     /// A meter of the bench; all channels where not given.
     meter: Option<String>,
-    /// Readings a second.
+    /// Readings a second, up to 1000; of a meter that streams up to 100000, from 100 on by its stream.
     #[arg(long, value_name = "HZ", default_value_t = 5.0)]
     rate: f64,
     /// Readings to take; until stopped where not given.
@@ -118,8 +124,11 @@ pub(super) fn home(args: &FileArgs) -> Result<u8, Failure> {
 }
 
 pub(super) fn read(args: &ReadArgs) -> Result<u8, Failure> {
-    if !(args.rate > 0.0 && args.rate <= 1000.0) {
-        return Err(Failure::usage(format!("--rate {}: no rate up to 1000 a second", args.rate), "5 is usual"));
+    if !(args.rate > 0.0 && args.rate <= STREAM_RATE_MAX) {
+        return Err(Failure::usage(
+            format!("--rate {}: no rate up to {STREAM_RATE_MAX} a second", args.rate),
+            "5 is usual",
+        ));
     }
     let bench = BenchFile::load(&args.file)?;
     if let Some(meter) = &args.meter
@@ -136,6 +145,20 @@ pub(super) fn read(args: &ReadArgs) -> Result<u8, Failure> {
         let mut bench =
             Bench::open(bench.config.clone(), clock.clone(), &MachinePorts).await.map_err(|e| Failure::bench(&e))?;
         bench.connect_meters_alone(CHECK_WAVELENGTH_NM).await.map_err(|e| Failure::bench(&e))?;
+        if args.rate >= STREAM_FROM
+            && let Some(meter) = &args.meter
+            && bench.stream_rate(meter).is_some()
+        {
+            return tokio::select! {
+                biased;
+                reason = stop.requested() => Ok(signals::exit_code(reason)),
+                streamed = stream(&mut bench, meter, args) => streamed,
+            };
+        }
+        if args.rate > RATE_MAX {
+            let hint = "name a meter that streams (thorlabs-pm-lan); others are asked for each reading";
+            return Err(Failure::usage(format!("--rate {}: no rate up to {RATE_MAX} a second", args.rate), hint));
+        }
         let mut next = clock.now();
         let mut taken = 0;
         while args.count.is_none_or(|count| taken < count) {
@@ -154,6 +177,24 @@ pub(super) fn read(args: &ReadArgs) -> Result<u8, Failure> {
         }
         Ok(0)
     })
+}
+
+/// Readings from a meter's stream, each the mean over its share of a second. What the meter loses leaves a gap in the times.
+async fn stream(bench: &mut Bench, meter: &str, args: &ReadArgs) -> Result<u8, Failure> {
+    let names: Vec<String> =
+        bench.config().channels.iter().filter(|c| c.meter == meter).map(|c| c.name.clone()).collect();
+    let mut left = args.count.unwrap_or(u64::MAX);
+    let told = |at: f64, readings: &[Reading]| {
+        if left > 0 {
+            let told: Vec<String> = names.iter().zip(readings).map(|(n, r)| format!("{n} {}", power(*r))).collect();
+            terminal::print(format_args!("{at:12.5} s  {}", told.join("  ")));
+            left -= 1;
+        }
+        left > 0
+    };
+    let width = Duration::from_secs_f64(1.0 / args.rate);
+    bench.stream(meter, width, told).await.map_err(|e| Failure::bench(&e))?;
+    Ok(0)
 }
 
 fn power(reading: Reading) -> String {

@@ -88,12 +88,17 @@ fn check(file: &str, connect: bool) -> Result<u8, Failure> {
     if c.has_simulation {
         sim::check(&bench.text, &bench.folder).map_err(|f| Failure::faults(file, &f))?;
     }
+    let in_turn = match c.channels.iter().filter(|c| c.switch_port.is_some()).count() {
+        0 => String::new(),
+        count => format!(" ({count} in turn behind the switch)"),
+    };
     terminal::print(format_args!(
-        "{file}: bench {} (fixture {}) is in order: {} axes, {} channels, {}",
+        "{file}: bench {} (fixture {}) is in order: {} axes, {} channels{}, {}",
         c.station,
         c.fixture,
         c.axes.len(),
         c.channels.len(),
+        in_turn,
         if c.tap().is_some() { "with a tap" } else { "without a tap" }
     ));
     if !connect {

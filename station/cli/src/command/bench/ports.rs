@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
-use drivers::probe::{self, Class, Found};
+use drivers::probe::{self, Class, Found, Known, Outcome};
 use drivers::transport::Address;
+use tokio::task::spawn_local;
 
 use super::in_real_time;
 use crate::failure::Failure;
@@ -15,7 +16,7 @@ use crate::terminal;
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
     /// Ask each port, or those named, which supported instrument answers: queries that change nothing, 10 s a port at the
-    /// most. A name may be a device or HOST:PORT.
+    /// most, all at once. A name may be a device or HOST:PORT.
     #[arg(long, value_name = "PATH", num_args = 0..)]
     probe: Option<Vec<String>>,
 }
@@ -60,15 +61,27 @@ fn devices() -> Vec<(PathBuf, Option<PathBuf>)> {
     devices.into_iter().map(|device| (device.clone(), links.get(&device).cloned())).collect()
 }
 
+/// All ports at once, told in the order they were named.
 fn probe_all(places: &[String]) -> Result<u8, Failure> {
     in_real_time(async |clock| {
-        for (number, place) in places.iter().enumerate() {
-            match probe::probe(place, &clock).await {
-                Ok(Some(found)) => {
-                    terminal::print(format_args!("{place}: {} (driver {})", found.identity, found.driver));
-                    terminal::print_text(format_args!("{}", stanza(&found, number + 1)));
+        let asked: Vec<_> = places
+            .iter()
+            .map(|place| {
+                let (place, clock) = (place.clone(), clock.clone());
+                spawn_local(async move { probe::probe(&place, &clock).await })
+            })
+            .collect();
+        for (number, (place, asked)) in (1..).zip(places.iter().zip(asked)) {
+            let Ok(outcome) = asked.await else { continue };
+            match outcome {
+                Ok(Outcome::Found(found)) => {
+                    terminal::print(format_args!("{place}: {} (driver {})", told(&found), found.known.driver));
+                    terminal::print_text(format_args!("{}", stanza(&found, number)));
                 }
-                Ok(None) => terminal::print(format_args!("{place}: nothing that is supported answers")),
+                Ok(Outcome::Stranger(who)) => {
+                    terminal::print(format_args!("{place}: nothing that is supported; it says \"{who}\""));
+                }
+                Ok(Outcome::Silence) => terminal::print(format_args!("{place}: nothing that is supported answers")),
                 Err(e) => terminal::print(format_args!("{place}: {}", e.reason)),
             }
         }
@@ -76,23 +89,62 @@ fn probe_all(places: &[String]) -> Result<u8, Failure> {
     })
 }
 
+/// Who it is, as far as it tells.
+fn told(found: &Found) -> String {
+    let identity = &found.known.identity;
+    let name = format!("{} {}", identity.maker, identity.model);
+    let mut more = Vec::new();
+    for (what, text) in [("serial", &identity.serial), ("firmware", &identity.firmware)] {
+        if !text.is_empty() {
+            more.push(format!("{what} {text}"));
+        }
+    }
+    if more.is_empty() {
+        format!("{name}, by its settings: it tells no identity")
+    } else {
+        format!("{name} ({})", more.join(", "))
+    }
+}
+
 /// What to paste into a bench file.
 fn stanza(found: &Found, number: usize) -> String {
     let port = format!("port{number}");
-    let place = match &found.address {
-        Address::Serial { path, settings } => format!("serial = \"{path}\"\nbaud = {}", settings.baud),
-        Address::Tcp(address) => format!("tcp = \"{address}\""),
+    let Known { driver, class, identity, channels } = &found.known;
+    let (table, more) = match class {
+        Class::Controller => (format!("[controllers.controller{number}]"), ""),
+        Class::Meter => (format!("[meters.meter{number}]"), ""),
+        Class::Source => ("[source]".to_string(), "level_dbm = 0.0\n"),
+        Class::Switch => ("[switch]".to_string(), ""),
+        Class::Tracker => return "# it follows the light by itself; bench files have no place for it\n\n".to_string(),
     };
-    let table = match found.class {
-        Class::Controller => format!("[controllers.controller{number}]"),
-        Class::Meter => format!("[meters.meter{number}]"),
-        Class::Source => "[source]".to_string(),
+    let mut text = match &found.address {
+        Address::Serial { path, settings } => {
+            format!("\n[ports.{port}]\nserial = {}\nbaud = {}\n", quoted(path), settings.baud)
+        }
+        Address::Tcp(address) => format!("\n[ports.{port}]\ntcp = {}\n", quoted(address)),
     };
-    let identity = &found.identity;
-    let level = if found.class == Class::Source { "level_dbm = 0.0\n" } else { "" };
-    format!(
-        "\n[ports.{port}]\n{place}\n\n{table}\ndriver = \"{}\"\nport = \"{port}\"\nmodel = \"{}\"\nserial_number = \
-         \"{}\"\n{level}\n",
-        found.driver, identity.model, identity.serial
-    )
+    text.push_str(&format!("\n{table}\ndriver = \"{driver}\"\nport = \"{port}\"\n"));
+    for (key, value) in [("model", &identity.model), ("serial_number", &identity.serial)] {
+        if !value.is_empty() {
+            text.push_str(&format!("{key} = {}\n", quoted(value)));
+        }
+    }
+    text.push_str(more);
+    if !channels.is_empty() {
+        text.push_str(&format!("# channels for [axes]: {}\n", channels.join(", ")));
+    }
+    text.push('\n');
+    text
+}
+
+/// A text as TOML has it.
+fn quoted(text: &str) -> String {
+    let inner: String = text
+        .chars()
+        .flat_map(|c| match c {
+            '"' | '\\' => vec!['\\', c],
+            c => vec![c],
+        })
+        .collect();
+    format!("\"{inner}\"")
 }
