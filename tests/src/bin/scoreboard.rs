@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
@@ -9,7 +10,7 @@ use sim::optics::CouplingMap;
 use tests::scoreboard::method::Method;
 use tests::scoreboard::row::Row;
 use tests::scoreboard::scene::Nominal;
-use tests::scoreboard::{Condition, Scene, condition, foreign, landscape, trial};
+use tests::scoreboard::{Condition, Scene, condition, foreign, gates, landscape, report, trial};
 
 /// Tries alignment methods on seeded landscapes and says how good, how often and how long.
 #[derive(Debug, Parser)]
@@ -36,6 +37,12 @@ struct Args {
     /// An array of objects instead of a table.
     #[arg(long)]
     json: bool,
+    /// The tables of docs/scoreboard.md.
+    #[arg(long, conflicts_with = "json")]
+    markdown: bool,
+    /// The engine on all landscapes in std and line; fails where one of the regression gates is broken.
+    #[arg(long, conflicts_with_all = ["landscape", "method", "condition", "map", "json", "markdown"])]
+    gates: bool,
 }
 
 /// Where scenes come from.
@@ -93,65 +100,67 @@ fn methods(args: &Args) -> Result<Vec<Method>, String> {
     found.map(|m| vec![*m]).ok_or(format!("no method {}\nhint: one of {}, or all", args.method, names.join(", ")))
 }
 
+fn row(args: &Args, source: &Source, method: Method, condition: Condition) -> Row {
+    let scene = |trial| source.scene(trial, condition);
+    let outcomes = trial::attempts(args.first_trial, args.trials, method, scene);
+    Row::new(source.name(), condition.name, method.name(), &outcomes)
+}
+
 fn rows(args: &Args) -> Result<Vec<Row>, String> {
     let condition = Condition::named(&args.condition).ok_or(format!("no condition {}", args.condition))?;
     let mut rows = Vec::new();
     for source in sources(args)? {
         for method in methods(args)? {
-            let scene = |trial| source.scene(trial, condition);
-            let outcomes = trial::attempts(args.first_trial, args.trials, method, scene);
-            rows.push(Row::new(source.name(), condition.name, method.name(), &outcomes));
+            rows.push(row(args, &source, method, condition));
         }
     }
     Ok(rows)
 }
 
-fn print(out: &mut impl Write, rows: &[Row]) -> std::io::Result<()> {
-    writeln!(
-        out,
-        "landscape       method           ok05   ok10  found  readings    p95   time s     p95   left dB     p95  centre um  worse  bound  ms"
-    )?;
-    for r in rows {
-        writeln!(
-            out,
-            "{:<15} {:<15} {:>5.1} {:>6.1} {:>6.1} {:>9.0} {:>6.0} {:>8.2} {:>7.2} {:>9.3} {:>7.3} {:>10.2} {:>6.1} {:>6} {:.3}",
-            r.landscape,
-            r.method,
-            100.0 * r.ok05,
-            100.0 * r.ok10,
-            100.0 * r.found,
-            r.readings_med,
-            r.readings_p95,
-            r.time_med_s,
-            r.time_p95_s,
-            r.resid_med_db,
-            r.resid_p95_db,
-            r.lateral_err_med_um,
-            100.0 * r.below_best,
-            r.bound_covered.map_or("-".to_string(), |b| format!("{:.1}", 100.0 * b)),
-            r.cpu_ms_per_decision,
-        )?;
+/// Runs the engine on all landscapes in the gates' conditions; whether all gates hold.
+fn gates(args: &Args, out: &mut impl Write) -> Result<bool, String> {
+    let mut rows = Vec::new();
+    for condition in gates::CONDITIONS {
+        let condition = Condition::named(condition).ok_or(format!("no condition {condition}"))?;
+        for name in landscape::NAMES {
+            let source = Source::Landscape(name);
+            rows.push(row(args, &source, Method::Engine, condition));
+        }
     }
-    Ok(())
+    let broken = gates::broken(&rows);
+    let mut text = report::table(&rows);
+    for gate in &broken {
+        text += &format!("broken: {gate}\n");
+    }
+    text += if broken.is_empty() { "all gates hold\n" } else { "" };
+    out.write_all(text.as_bytes()).map_err(|e| format!("cannot write: {e}"))?;
+    Ok(broken.is_empty())
 }
 
-fn run(args: &Args) -> Result<(), String> {
-    let rows = rows(args)?;
+fn run(args: &Args) -> Result<bool, String> {
     let mut out = std::io::stdout().lock();
-    let written = if args.json {
-        serde_json::to_writer_pretty(&mut out, &rows).map_err(std::io::Error::from).and_then(|()| writeln!(out))
+    if args.gates {
+        return gates(args, &mut out);
+    }
+    let rows = rows(args)?;
+    let text = if args.json {
+        serde_json::to_string_pretty(&rows).map_err(|e| format!("cannot write: {e}"))? + "\n"
+    } else if args.markdown {
+        report::markdown(&rows)
     } else {
-        print(&mut out, &rows)
+        report::table(&rows)
     };
-    written.map_err(|e| format!("cannot write: {e}"))
+    out.write_all(text.as_bytes()).map_err(|e| format!("cannot write: {e}"))?;
+    Ok(true)
 }
 
-fn main() -> std::process::ExitCode {
+fn main() -> ExitCode {
     match run(&Args::parse()) {
-        Ok(()) => std::process::ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(why) => {
             let _ = writeln!(std::io::stderr(), "error: {why}");
-            std::process::ExitCode::from(2)
+            ExitCode::from(2)
         }
     }
 }

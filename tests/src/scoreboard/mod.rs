@@ -6,9 +6,12 @@
 mod aperture;
 pub mod condition;
 pub mod foreign;
+pub mod gates;
 pub mod landscape;
 pub mod method;
 mod probe;
+pub mod reference;
+pub mod report;
 pub mod rng;
 pub mod row;
 pub mod scene;

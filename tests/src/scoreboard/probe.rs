@@ -7,7 +7,7 @@ use station::search::{AxisInfo, ChannelInfo, Costs, Probe, ProbeInfo, SearchErro
 use units::{Power, Reading};
 
 use super::scene::{Pose, is_angle};
-use super::station::{ANGULAR, LINEAR, Refused, SAMPLE_READ_S, Shown, Station};
+use super::station::{ANGULAR, LINEAR, Refused, Shown, Station};
 
 /// The play that a search is told is uniform within a tenth of the truth: this is its standard deviation.
 const PLAY_SPREAD: f64 = 0.06;
@@ -15,8 +15,8 @@ const PLAY_SPREAD: f64 = 0.06;
 /// How far the axes go, um and degrees: farther than any search has reason to.
 const RANGE: (f64, f64) = (1000.0, 20.0);
 
-/// Samples after which a sweep asks whether it may stop.
-const BLOCK: usize = 8;
+/// A sweep can be stopped so long after a sample, seconds: two exchanges of a fast link.
+const BLOCK_S: f64 = 0.008;
 
 /// A scene's station as a [`Probe`].
 ///
@@ -83,7 +83,9 @@ impl BoardProbe {
     }
 
     fn run(&mut self, points: &[Pose], speed: f64, stop: Option<Power>) -> Result<Vec<Sample>, SearchError> {
-        let stop = stop.map(|p| (p.dbm().unwrap_or(f64::NEG_INFINITY), BLOCK));
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few samples")]
+        let block = (BLOCK_S / self.station.scene.condition.integrate_s).round().max(1.0) as usize;
+        let stop = stop.map(|p| (p.dbm().unwrap_or(f64::NEG_INFINITY), block));
         match self.station.sweep(points, speed, stop) {
             Ok(shown) => Ok(shown.iter().map(|s| self.sample(s)).collect()),
             Err(why) => Err(self.refuse(why, speed)),
@@ -121,7 +123,7 @@ fn describe(station: &Station) -> ProbeInfo {
             reading_s: exchange_s + c.integrate_s,
             // Arm, start, read out.
             sweep_s: 3.0 * exchange_s + c.settle_s,
-            sample_s: c.integrate_s + SAMPLE_READ_S,
+            sample_s: c.integrate_s,
             reading_min_s: exchange_s - c.exchange_s.1,
             lag_s: c.lag_s,
         },

@@ -15,7 +15,7 @@ pub const ANGULAR: (f64, f64) = (10.0, 100.0);
 pub const SWEEP_TOLERANCE: f64 = 1.05;
 
 /// Reading out one buffered sample of a sweep, s.
-pub const SAMPLE_READ_S: f64 = 0.0001;
+const SAMPLE_READ_S: f64 = 0.0001;
 
 /// The meter shows nothing lower, dBm.
 pub const DISPLAY_FLOOR_DBM: f64 = -80.0;
