@@ -103,18 +103,50 @@ pub enum Method {
     Engine,
     /// Parabolas through three readings an axis.
     Parabola,
+    /// Steps along one axis after the other that halve.
+    HillClimb,
+    /// The simplex of Nelder and Mead.
+    NelderMead,
+    /// Circles across the light, and the slope that they tell.
+    Dither,
+    /// A raster, and a paraboloid through it.
+    RasterFit,
+    /// A raster, and its centroid.
+    RasterCentroid,
+    /// A spiral until there is light, then a hill climb.
+    Spiral,
 }
 
 impl Method {
     /// All methods.
-    pub const ALL: [Method; 2] = [Method::Engine, Method::Parabola];
+    pub const ALL: [Method; 8] = [
+        Method::Engine,
+        Method::Parabola,
+        Method::HillClimb,
+        Method::NelderMead,
+        Method::Dither,
+        Method::RasterFit,
+        Method::RasterCentroid,
+        Method::Spiral,
+    ];
 
     /// The method's name in files and on the command line.
     pub fn as_str(self) -> &'static str {
         match self {
             Method::Engine => "engine",
             Method::Parabola => "parabola",
+            Method::HillClimb => "hill_climb",
+            Method::NelderMead => "nelder_mead",
+            Method::Dither => "dither",
+            Method::RasterFit => "raster_fit",
+            Method::RasterCentroid => "raster_centroid",
+            Method::Spiral => "spiral",
         }
+    }
+
+    /// The method of a name.
+    pub fn named(name: &str) -> Option<Method> {
+        Method::ALL.into_iter().find(|m| m.as_str() == name)
     }
 }
 

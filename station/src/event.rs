@@ -3,6 +3,7 @@
 //! Events carry no wall-clock time and no random id, so that one virtual run gives the same bytes for the same seed.
 //! Times `t_s` are seconds on the run's monotonic clock since the run began.
 
+use recipes::Axis;
 use serde::{Deserialize, Serialize};
 use units::{Power, Reading};
 
@@ -315,6 +316,9 @@ pub enum Event {
 pub trait EventSink {
     /// Takes one event.
     fn event(&mut self, event: &Event);
+
+    /// Is shown samples of a search as they are taken, before its trace is an event; positions are those of `axes`.
+    fn samples(&mut self, _search: &str, _axes: &[Axis], _samples: &[Sample]) {}
 }
 
 impl EventSink for Vec<Event> {

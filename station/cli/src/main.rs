@@ -41,6 +41,10 @@ struct Cli {
 enum Command {
     /// Align and test units by a recipe, and log each run.
     Run(command::run::Args),
+    /// Search the peak by hand, with a picture of the readings.
+    Align(command::align::Args),
+    /// What the engine makes of a stored search; other methods on the model fitted to it.
+    Replay(command::replay::Args),
     /// Serve a simulated bench, or a single simulated instrument.
     Sim(command::sim::Args),
     /// List, show and check recipes.
@@ -67,6 +71,8 @@ fn main() -> ExitCode {
     talk(cli.verbose, quiet);
     let done = match cli.command {
         Command::Run(args) => command::run::main(&args),
+        Command::Align(args) => command::align::main(&args),
+        Command::Replay(args) => command::replay::main(&args),
         Command::Sim(args) => command::sim::main(args),
         Command::Recipe(args) => command::recipe::main(&args),
         Command::Bench(args) => command::bench::main(&args),

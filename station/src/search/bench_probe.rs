@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use recipes::Axis;
 
 use super::{AxisInfo, ChannelInfo, Costs, Probe, ProbeInfo, SearchError};
-use crate::bench::{Bench, move_time};
+use crate::bench::{Bench, Pose, move_time};
+use crate::config::{AxisConfig, BenchConfig};
 use crate::event::Sample;
 
 /// Readings taken to learn what one costs.
@@ -37,14 +38,16 @@ const SAMPLES_MAX: usize = 200_000;
 pub struct BenchProbe<'b> {
     bench: &'b mut Bench,
     info: ProbeInfo,
+    /// Samples with positions of all the bench's axes.
     trace: Vec<Sample>,
+    all: Vec<Axis>,
     /// Moves and readings timed so far.
     timed: [f64; 2],
     watch: Option<Watch<'b>>,
 }
 
-/// Is told every sample as it is taken, with the axes and channels of the probe.
-type Watch<'b> = Box<dyn FnMut(&ProbeInfo, &[Sample]) + 'b>;
+/// Is told every sample as it is taken, with the axes of its positions.
+type Watch<'b> = Box<dyn FnMut(&[Axis], &[Sample]) + 'b>;
 
 impl<'b> BenchProbe<'b> {
     /// Learns what a reading and a sample of a sweep cost by taking a few, and describes the bench.
@@ -65,45 +68,20 @@ impl<'b> BenchProbe<'b> {
         let (reading_s, sample_s) = ((read - began) / TRIALS as f64, (sampled - read) / TRIALS as f64);
         // A stream gives a sample each millisecond, however long one takes by itself.
         let sample_s = if bench.signal_streams() { sample_s.min(STREAM_SAMPLE_S) } else { sample_s };
-        let config = bench.config();
-        let near = config.frame.near_velocity_um_s;
-        let lateral = config.frame.near_lateral_um;
-        let axes: Vec<AxisInfo> = config
-            .axes
-            .iter()
-            .map(|a| {
-                let bound = if matches!(a.axis, Axis::X | Axis::Y) { lateral } else { f64::INFINITY };
-                AxisInfo {
-                    axis: a.axis,
-                    lower: a.range.0.max(-bound),
-                    upper: a.range.1.min(bound),
-                    speed: if a.axis.is_angle() { a.velocity } else { a.velocity.min(near) },
-                    acceleration: a.acceleration,
-                    play: a.play,
-                    play_spread: PLAY_SPREAD,
-                    repeatability: a.repeatability,
-                }
-            })
-            .collect();
-        let signal = config.signal();
-        let channels = vec![ChannelInfo { name: signal.name.clone(), floor: signal.floor, relative_db: TECHNICAL_DB }];
-        let settle = config.axes.iter().map(|a| a.settle_s).fold(0.0, f64::max);
-        // A move asks four to six times over the line, about as often as two readings do.
-        let costs = Costs {
-            move_s: settle + 2.0 * reading_s,
-            reading_s,
-            sweep_s: settle + 2.0 * reading_s,
-            sample_s,
-            lag_s: bench.config().meters.get(&bench.config().signal().meter).map_or(0.0, |m| m.lag_s),
-            reading_min_s: bench.signal_integration_s(),
-        };
-        let info = ProbeInfo { axes, channels, costs, drift_um_s: DRIFT_UM_S, wander_db: WANDER_DB, curves: false };
-        Ok(BenchProbe { info, bench, trace: Vec::new(), timed: [0.0; 2], watch: None })
+        let integration_s = bench.signal_integration_s();
+        let info = described(bench.config(), Pace { reading_s, sample_s, integration_s });
+        let all = info.axes.iter().map(|a| a.axis).collect();
+        Ok(BenchProbe { info, bench, trace: Vec::new(), all, timed: [0.0; 2], watch: None })
     }
 
     /// Has every sample told as it is taken.
-    pub fn watched(self, watch: impl FnMut(&ProbeInfo, &[Sample]) + 'b) -> Self {
+    pub fn watched(self, watch: impl FnMut(&[Axis], &[Sample]) + 'b) -> Self {
         BenchProbe { watch: Some(Box::new(watch)), ..self }
+    }
+
+    /// Searches see and move these axes alone; the trace keeps all.
+    pub fn only(&mut self, axes: &[Axis]) {
+        self.info.axes.retain(|a| axes.contains(&a.axis));
     }
 
     /// Keeps an axis between two positions, within what the bench allows.
@@ -128,7 +106,7 @@ impl<'b> BenchProbe<'b> {
         self.info.axes.iter().map(|a| a.axis).zip(position.iter().copied()).collect()
     }
 
-    fn row(&self, pose: crate::bench::Pose) -> Vec<f64> {
+    fn row(&self, pose: Pose) -> Vec<f64> {
         self.info.axes.iter().map(|a| pose[a.axis]).collect()
     }
 
@@ -137,10 +115,59 @@ impl<'b> BenchProbe<'b> {
             return Err(SearchError::Budget(SAMPLES_MAX));
         }
         if let Some(watch) = &mut self.watch {
-            watch(&self.info, samples);
+            watch(&self.all, samples);
         }
         self.trace.extend_from_slice(samples);
         Ok(())
+    }
+}
+
+/// How fast a bench reads, seconds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pace {
+    /// A reading.
+    pub reading_s: f64,
+    /// From one sample of a sweep to the next.
+    pub sample_s: f64,
+    /// What a reading integrates over.
+    pub integration_s: f64,
+}
+
+/// What a bench file tells a search of its bench.
+pub fn described(config: &BenchConfig, pace: Pace) -> ProbeInfo {
+    let near = config.frame.near_velocity_um_s;
+    let lateral = config.frame.near_lateral_um;
+    let axis = |a: &AxisConfig| {
+        let bound = if matches!(a.axis, Axis::X | Axis::Y) { lateral } else { f64::INFINITY };
+        AxisInfo {
+            axis: a.axis,
+            lower: a.range.0.max(-bound),
+            upper: a.range.1.min(bound),
+            speed: if a.axis.is_angle() { a.velocity } else { a.velocity.min(near) },
+            acceleration: a.acceleration,
+            play: a.play,
+            play_spread: PLAY_SPREAD,
+            repeatability: a.repeatability,
+        }
+    };
+    let signal = config.signal();
+    let settle = config.axes.iter().map(|a| a.settle_s).fold(0.0, f64::max);
+    // A move asks four to six times over the line, about as often as two readings do.
+    let move_s = settle + 2.0 * pace.reading_s;
+    ProbeInfo {
+        axes: config.axes.iter().map(axis).collect(),
+        channels: vec![ChannelInfo { name: signal.name.clone(), floor: signal.floor, relative_db: TECHNICAL_DB }],
+        costs: Costs {
+            move_s,
+            reading_s: pace.reading_s,
+            sweep_s: move_s,
+            sample_s: pace.sample_s,
+            lag_s: config.meters.get(&signal.meter).map_or(0.0, |m| m.lag_s),
+            reading_min_s: pace.integration_s,
+        },
+        drift_um_s: DRIFT_UM_S,
+        wander_db: WANDER_DB,
+        curves: false,
     }
 }
 
@@ -184,23 +211,32 @@ impl Probe for BenchProbe<'_> {
     }
 
     async fn measure(&mut self) -> Result<Sample, SearchError> {
-        let commanded = self.position().await?;
+        let commanded = self.bench.commanded().await?;
         let began = self.bench.clock().seconds();
         let reading = self.bench.read_signal().await?;
         let t_s = (began + self.bench.clock().seconds()) / 2.0;
         let actual = self.bench.pose().await?;
         let took = self.bench.clock().seconds() - began;
         learn(&mut self.info.costs.reading_s, &mut self.timed[1], took);
-        let sample = Sample { t_s, commanded, actual: self.row(actual), readings: vec![reading] };
+        let row = |pose: Pose| self.all.iter().map(|a| pose[*a]).collect();
+        let sample = Sample { t_s, commanded: row(commanded), actual: row(actual), readings: vec![reading] };
         self.keep(std::slice::from_ref(&sample))?;
-        Ok(sample)
+        Ok(Sample { commanded: self.row(commanded), actual: self.row(actual), ..sample })
     }
 
     async fn sweep(&mut self, to: &[f64], speed: f64) -> Result<Vec<Sample>, SearchError> {
-        let targets = self.targets(to);
+        let (from, targets) = (self.position().await?, self.targets(to));
         let samples = self.bench.sweep(&targets, speed).await?;
         self.keep(&samples)?;
-        Ok(samples)
+        let seen = self.info.axes.iter().map(|a| self.all.iter().position(|b| *b == a.axis));
+        let seen: Vec<usize> = seen.flatten().collect();
+        // On its way an axis is where it reads back, not where it was sent.
+        let part = |s: Sample| {
+            let actual: Vec<f64> = seen.iter().map(|i| s.actual[*i]).collect();
+            let commanded = (0..actual.len()).map(|i| if from[i] == to[i] { to[i] } else { actual[i] }).collect();
+            Sample { commanded, actual, ..s }
+        };
+        Ok(samples.into_iter().map(part).collect())
     }
 
     async fn wait(&mut self, seconds: f64) {

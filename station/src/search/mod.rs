@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use recipes::Axis;
 use units::{Power, Reading};
 
-pub use bench_probe::BenchProbe;
+pub use bench_probe::{BenchProbe, Pace, described};
 
 use crate::bench::BenchError;
 use crate::event::Sample;

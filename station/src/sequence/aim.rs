@@ -4,7 +4,7 @@ use std::f64::consts::PI;
 
 use recipes::{Axis, Recipe, Step, UnitSpec};
 
-use crate::search::{engine, peak};
+use crate::search::{AxisInfo, classical, engine, peak};
 
 /// Power at the peak of a unit against the typical one, dB, one standard deviation.
 const LEVEL_SD_DB: f64 = 1.5;
@@ -96,6 +96,29 @@ impl<'r> Aim<'r> {
         }
     }
 
+    /// Distances that lose 4 dB, across and along the light, um.
+    fn widths_um(&self) -> (f64, f64) {
+        let (fixed, moving) = (self.unit.chip_mode_field_diameter_um / 2.0, self.unit.mode_field_diameter_um / 2.0);
+        let gaussian = ((fixed * fixed + moving * moving) / 2.0 * WIDTH_DB / DB_AT_RADIUS).sqrt();
+        // Two Gaussian modes with their waists z apart couple 1 / ((w1/w2 + w2/w1)^2 + (lambda z / (pi w1 w2))^2).
+        let along = PI * fixed * moving / (self.unit.wavelength_nm * 1e-3)
+            * (fixed / moving + moving / fixed)
+            * (10f64.powf(WIDTH_DB / 10.0) - 1.0).sqrt();
+        (self.unit.aperture_diameter_um.map_or(gaussian, |d| d / 2.0), along)
+    }
+
+    /// For a classical method on a probe of these axes.
+    pub fn classical(&self, axes: &[AxisInfo]) -> classical::Setup {
+        let (across, along) = self.widths_um();
+        let of = |x: f64, z: f64| axes.iter().map(|a| if a.axis == Axis::Z { z } else { x }).collect();
+        classical::Setup {
+            scale: of(across, along / 3.0),
+            width: of(across, along),
+            reach: of(self.reach_um, (self.z_limits.1 - self.z_limits.0) / 2.0),
+            aim: classical::Aim::Mean,
+        }
+    }
+
     /// For the engine, which starts at `z_um` along the light.
     pub fn engine(&self, z_um: f64) -> engine::Setup {
         let (fixed, moving) = (self.unit.chip_mode_field_diameter_um / 2.0, self.unit.mode_field_diameter_um / 2.0);
@@ -103,11 +126,7 @@ impl<'r> Aim<'r> {
         let search = |axis: Axis, sd: f64| if self.axes.contains(&axis) { sd } else { 0.0 };
         let (low, high) = self.z_limits;
         let aperture_um = self.unit.aperture_diameter_um.map(|d| d / 2.0);
-        let across = ((fixed * fixed + moving * moving) / 2.0 * WIDTH_DB / DB_AT_RADIUS).sqrt();
-        // Two Gaussian modes with their waists z apart couple 1 / ((w1/w2 + w2/w1)^2 + (lambda z / (pi w1 w2))^2).
-        let along = PI * fixed * moving / wavelength_um
-            * (fixed / moving + moving / fixed)
-            * (10f64.powf(WIDTH_DB / 10.0) - 1.0).sqrt();
+        let (across, along) = self.widths_um();
         let reach = SPREAD * self.reach_um;
         engine::Setup {
             wavelength_um,
@@ -124,7 +143,7 @@ impl<'r> Aim<'r> {
                 0.0,
                 0.0,
             ],
-            width: [aperture_um.unwrap_or(across), aperture_um.unwrap_or(across), along, 1.0, 1.0, 1.0],
+            width: [across, across, along, 1.0, 1.0, 1.0],
             level_dbm: self.level_dbm,
             level_sd_db: LEVEL_SD_DB,
             rotation_sd_deg: ROTATION_SD_DEG,

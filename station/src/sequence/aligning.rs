@@ -8,7 +8,8 @@ use super::readings::dbm;
 use super::steps::{Done, Run, place};
 use super::{Halt, emit};
 use crate::event::{Event, Measurement, Sample};
-use crate::search::{BenchProbe, Probe as _, SearchError, engine, peak};
+use crate::search::classical::{self, Centre};
+use crate::search::{BenchProbe, Probe, SearchError, engine, peak, signal};
 
 /// So near to an end of its range along the light an alignment is at it, um.
 const NEAR_LIMIT_UM: f64 = 0.01;
@@ -29,8 +30,6 @@ pub struct Found {
     pub power_dbm: f64,
     /// Readings taken.
     pub readings: usize,
-    /// Places decided on.
-    pub decisions: usize,
     /// Loss expected to be left and its 95 % bound, dB, where the method tells.
     pub left_db: Option<(f64, f64)>,
     /// What is left in words.
@@ -52,70 +51,89 @@ pub enum Doubt {
     BetterSeen(f64),
 }
 
-/// Aligns from where the probe stands.
+/// Aligns from where the probe stands; it should have no other axes than the aim's, kept within the aim's limits.
 ///
 /// # Errors
 /// Those of the method.
-pub async fn align(probe: &mut BenchProbe<'_>, aim: &Aim<'_>, method: Method) -> Result<Found, SearchError> {
-    match method {
-        Method::Engine => by_engine(probe, aim).await,
-        Method::Parabola => {
-            let found = peak::search(probe, &aim.parabola()).await?;
-            let doubt = match &found {
-                found if !found.converged => Some(Doubt::Unsettled(found.last_correction_db)),
-                found if found.at_limit => Some(Doubt::AtLimit),
-                _ => None,
-            };
-            Ok(Found {
-                said: format!("last correction worth {:.4} dB", found.last_correction_db),
-                position: found.position,
-                power_dbm: dbm(found.power),
-                readings: found.readings,
-                decisions: found.readings,
-                left_db: None,
-                doubt,
-            })
-        }
+pub async fn align(probe: &mut dyn Probe, aim: &Aim<'_>, method: Method) -> Result<Found, SearchError> {
+    let mut found = match method {
+        Method::Engine => by_engine(probe, aim).await?,
+        Method::Parabola => by_parabolas(probe, aim).await?,
+        _ => classical(probe, aim, method).await?,
+    };
+    let z = probe.info().index(Axis::Z).filter(|_| aim.axes.contains(&Axis::Z));
+    let at_limit = z.is_some_and(|i| {
+        let axis = &probe.info().axes[i];
+        !(axis.lower + NEAR_LIMIT_UM..=axis.upper - NEAR_LIMIT_UM).contains(&found.position[i])
+    });
+    if at_limit {
+        found.doubt = Some(Doubt::AtLimit);
     }
+    Ok(found)
 }
 
-async fn by_engine(probe: &mut BenchProbe<'_>, aim: &Aim<'_>) -> Result<Found, SearchError> {
-    probe.keep_within(Axis::Z, aim.z_limits);
-    let z = probe.info().index(Axis::Z);
-    let here = probe.position().await?;
-    let setup = aim.engine(z.map_or(0.0, |i| here[i]));
-    let began = probe.trace().len();
-    let found = engine::align(probe, &setup).await?;
-    let at_limit = aim.axes.contains(&Axis::Z)
-        && z.is_some_and(|i| {
-            let axis = &probe.info().axes[i];
-            !(axis.lower + NEAR_LIMIT_UM..=axis.upper - NEAR_LIMIT_UM).contains(&found.position[i])
-        });
-    let better_db = brightest_dbm(&probe.trace()[began..]) - found.power_dbm;
-    let (expected, bound) = (found.expected_loss_db, found.bound95_db);
-    let doubt = if at_limit {
-        Some(Doubt::AtLimit)
-    } else if !found.converged || bound > BOUND_MAX * aim.tolerance_db {
-        Some(Doubt::Unsure(expected, bound, aim.tolerance_db))
-    } else if better_db > bound.max(aim.tolerance_db) + BETTER_DB {
-        Some(Doubt::BetterSeen(better_db))
-    } else {
-        None
+async fn by_parabolas(probe: &mut dyn Probe, aim: &Aim<'_>) -> Result<Found, SearchError> {
+    let found = peak::search(probe, &aim.parabola()).await?;
+    let doubt = match &found {
+        found if !found.converged => Some(Doubt::Unsettled(found.last_correction_db)),
+        found if found.at_limit => Some(Doubt::AtLimit),
+        _ => None,
     };
     Ok(Found {
+        said: format!("last correction worth {:.4} dB", found.last_correction_db),
         position: found.position,
-        power_dbm: found.power_dbm,
+        power_dbm: dbm(found.power),
         readings: found.readings,
-        decisions: found.decisions,
-        left_db: Some((expected, bound)),
-        said: format!("expected loss left {expected:.4} dB, 95 % below {bound:.4} dB"),
+        left_db: None,
         doubt,
     })
 }
 
-fn brightest_dbm(samples: &[Sample]) -> f64 {
+async fn by_engine(probe: &mut dyn Probe, aim: &Aim<'_>) -> Result<Found, SearchError> {
+    let here = probe.position().await?;
+    let setup = aim.engine(probe.info().index(Axis::Z).map_or(0.0, |i| here[i]));
+    let found = engine::align(probe, &setup).await?;
+    let (expected, bound) = (found.expected_loss_db, found.bound95_db);
+    let sure = found.converged && bound <= BOUND_MAX * aim.tolerance_db;
+    Ok(Found {
+        position: found.position,
+        power_dbm: found.power_dbm,
+        readings: found.readings,
+        left_db: Some((expected, bound)),
+        said: format!("expected loss left {expected:.4} dB, 95 % below {bound:.4} dB"),
+        doubt: (!sure).then_some(Doubt::Unsure(expected, bound, aim.tolerance_db)),
+    })
+}
+
+async fn classical(probe: &mut dyn Probe, aim: &Aim<'_>, method: Method) -> Result<Found, SearchError> {
+    let setup = aim.classical(&probe.info().axes);
+    let ended = match method {
+        Method::HillClimb => classical::hill_climb(probe, &setup).await?,
+        Method::NelderMead => classical::nelder_mead(probe, &setup).await?,
+        Method::Dither => classical::dither(probe, &setup).await?,
+        Method::RasterFit => classical::raster(probe, &setup, Centre::Fit).await?,
+        Method::RasterCentroid => classical::raster(probe, &setup, Centre::Centroid).await?,
+        _ => classical::spiral_hill(probe, &setup).await?,
+    };
+    // Some end at a place they have not read.
+    let there = signal(&probe.measure().await?)?;
+    Ok(Found {
+        position: ended.position,
+        power_dbm: dbm(there),
+        readings: ended.readings + 1,
+        left_db: None,
+        said: format!("{} does not tell what it left", method.as_str()),
+        doubt: None,
+    })
+}
+
+/// How much brighter the brightest reading was than the end, dB, where it was by more than bound and noise explain.
+fn better_seen(found: &Found, samples: &[Sample], tolerance_db: f64) -> Option<f64> {
     let powers = samples.iter().filter_map(|s| s.readings.first().and_then(|r: &Reading| r.power()));
-    powers.filter_map(units::Power::dbm).fold(f64::NEG_INFINITY, f64::max)
+    let brightest = powers.filter_map(units::Power::dbm).fold(f64::NEG_INFINITY, f64::max);
+    let better_db = brightest - found.power_dbm;
+    let (_, bound) = found.left_db?;
+    (better_db > bound.max(tolerance_db) + BETTER_DB).then_some(better_db)
 }
 
 impl From<Doubt> for Halt {
@@ -133,12 +151,18 @@ impl Run<'_> {
     pub(super) async fn peak(&mut self, method: Method) -> Result<Done, Halt> {
         let level = dbm(self.expected().await?);
         let aim = Aim::of(self.job.recipe, self.step, level).expect("the step under way is a peak search");
-        let mut probe = BenchProbe::new(self.bench).await?;
+        let sink = &mut *self.sink;
+        let mut probe = BenchProbe::new(self.bench).await?.watched(|axes, samples| sink.samples("peak", axes, samples));
+        probe.only(&aim.axes);
+        probe.keep_within(Axis::Z, aim.z_limits);
         let found = align(&mut probe, &aim, method).await;
+        let axes: Vec<Axis> = probe.info().axes.iter().map(|a| a.axis).collect();
         let samples = probe.into_trace();
+        let better = found.as_ref().ok().and_then(|f| better_seen(f, &samples, aim.tolerance_db));
         self.trace("peak", samples);
         let found = found?;
-        self.unsure = found.doubt.map(Halt::from);
+        let doubt = found.doubt.or(better.map(Doubt::BetterSeen));
+        self.unsure = doubt.map(Halt::from);
         if let Some((expected, bound)) = found.left_db {
             self.left("loss_left", expected);
             self.left("loss_left_95", bound);
@@ -147,7 +171,7 @@ impl Run<'_> {
             let why = halt.to_string();
             self.note(why);
         }
-        let at = place(&self.axes(), &found.position);
+        let at = place(&axes, &found.position);
         Ok(Done::saying(format!(
             "{:.3} dBm at {at} after {} readings, {}",
             found.power_dbm, found.readings, found.said

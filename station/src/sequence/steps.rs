@@ -242,7 +242,9 @@ impl<'a> Run<'a> {
         }
         let reach_um = reach_um(&self.job.recipe.unit, -threshold_db);
         let setup = first_light::Setup { radius_um, threshold, reach_um };
-        let mut probe = BenchProbe::new(self.bench).await?;
+        let sink = &mut *self.sink;
+        let mut probe =
+            BenchProbe::new(self.bench).await?.watched(|axes, samples| sink.samples("first_light", axes, samples));
         let found = first_light::search(&mut probe, &setup).await;
         let samples = probe.into_trace();
         self.trace("first_light", samples.clone());

@@ -282,6 +282,16 @@ impl Reader {
         Ok(RunDetail { run, attempt, components, steps, phases, measurements, notes, traces, transcripts })
     }
 
+    /// The text of a recipe by its SHA-256.
+    ///
+    /// # Errors
+    /// Storage errors.
+    pub fn recipe_text(&mut self, hash: &str) -> Result<String, StoreError> {
+        let query = sqlx::query("SELECT text FROM recipe WHERE hash = ?").bind(hash.to_string());
+        let row = self.runtime.block_on(query.fetch_one(&mut self.conn));
+        row.and_then(|r| r.try_get(0)).map_err(|e| self.fault(&e))
+    }
+
     /// A trace with its samples.
     pub fn trace(&mut self, head: &TraceHead) -> Result<Trace, StoreError> {
         let query = sqlx::query("SELECT data FROM trace WHERE id = ?").bind(head.id);

@@ -120,7 +120,10 @@ pub(crate) fn show(args: &ShowArgs) -> Result<u8, Failure> {
     let mut reader = open(args.db.as_deref())?;
     let (detail, traces) = detail(&mut reader, &args.run).map_err(|e| Failure::storage(&e))?;
     if let Some(path) = &args.svg {
-        let title = format!("{} by recipe {}, run {}", detail.run.serial_number, detail.run.recipe, detail.run.run_id);
+        let run = &detail.run;
+        // A simulated run is told by its seed, which anybody can run again.
+        let told = run.seed.map_or(format!("run {}", run.run_id), |s| format!("seed {s}"));
+        let title = format!("{} by recipe {} rev {}, {told}", run.serial_number, run.recipe, run.recipe_revision);
         let written = std::fs::write(path, report::svg(&title, &traces));
         written.map_err(|e| Failure::new(STORAGE, format!("{}: {e}", path.display()), "check the path of --svg"))?;
     }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod alignments;
 mod bad_files;
 mod by_hand;
 mod common;

@@ -20,6 +20,7 @@ use crate::event::Sample;
 use design::Frame;
 use fit::{Data, Noise, Seen};
 use model::{AXES, Model, Pose};
+pub use plan::replay;
 use play::History;
 
 /// What an array is aligned for.

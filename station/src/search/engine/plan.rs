@@ -1,5 +1,7 @@
 //! The course of one alignment: start, fit, choose, read, stop.
 
+pub mod replay;
+
 use nalgebra::DMatrix;
 
 use super::design::{Optimum, Outlook, SOFT_DB, levers, reach};

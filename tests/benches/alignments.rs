@@ -1,0 +1,136 @@
+//! Whole alignments over the vendors' bytes: how long from the start of a run until the part is aligned, with how many
+//! readings, and what is left against the simulated world's truth.
+//!
+//! `cargo bench -p tests --bench alignments > docs/alignments.md`; bench seconds are the same on every machine.
+
+#![expect(clippy::print_stdout, reason = "a benchmark's table is its output")]
+
+use std::path::Path;
+
+use firstlight::benches;
+use firstlight::wiring::{WorldPorts, wiring};
+use recipes::{Method, Recipe, Step};
+use sim::{BackDoor, World};
+use station::bench::Bench;
+use station::config::BenchConfig;
+use station::event::{Event, EventSink, Outcome};
+use station::sequence::{self, Job, LaunchedSource, stop};
+use tokio::task::LocalSet;
+use units::clock::{Clock, virtual_runtime};
+
+/// Units a figure is taken over, and the seed they are drawn with.
+const UNITS: usize = 50;
+const SEED: u64 = 11;
+
+/// One alignment.
+#[derive(Default, Clone, Copy)]
+struct Came {
+    began_s: f64,
+    aligned_s: f64,
+    search_s: f64,
+    readings: f64,
+    residual_db: f64,
+    bound_db: Option<f64>,
+}
+
+/// Watches a run for what the table tells.
+struct Watch {
+    door: BackDoor,
+    came: Came,
+}
+
+impl EventSink for Watch {
+    fn event(&mut self, event: &Event) {
+        match event {
+            Event::StepStarted { t_s, kind, .. } if kind == "peak" => self.came.began_s = *t_s,
+            #[expect(clippy::cast_precision_loss, reason = "a count of readings")]
+            Event::Trace(trace) if trace.search == "peak" => {
+                let truth = self.door.truth();
+                self.came.aligned_s = trace.t_s;
+                self.came.search_s = trace.t_s - self.came.began_s;
+                self.came.readings = trace.samples.len() as f64;
+                self.came.residual_db = truth.loss_db - truth.best_loss_db;
+            }
+            Event::Measurement(m) if m.name == "loss_left_95" => self.came.bound_db = Some(m.value),
+            _ => {}
+        }
+    }
+}
+
+/// Aligns the units by a method; those that ended well.
+fn align(method: Method) -> Vec<Came> {
+    let mut recipe = Recipe::parse(recipes::named("400g-fr4").expect("it is built in")).expect("it can run");
+    let peak = recipe.steps.iter().position(|s| matches!(s, Step::Peak { .. })).expect("it searches");
+    recipe.steps.truncate(peak + 1);
+    recipe.limits.clear();
+    if let Some(Step::Peak { method: searched, .. }) = recipe.steps.last_mut() {
+        *searched = method;
+    }
+    let text = benches::named("receptacle").expect("it is built in");
+    let config = BenchConfig::parse(text).expect("it is in order");
+    let runtime = virtual_runtime().expect("a runtime");
+    LocalSet::new().block_on(&runtime, async {
+        let clock = Clock::simulated();
+        let world = World::from_bench(text, Path::new(""), &wiring(&config), SEED, false, clock.clone());
+        let world = world.expect("the built-in world");
+        let door = world.backdoor();
+        let mut bench = Bench::open(config, clock, &WorldPorts { world }).await.expect("ports of a world open");
+        bench.connect(recipe.unit.wavelength_nm).await.expect("healthy instruments connect");
+        let (_sender, mut stop) = stop();
+        let mut all = Vec::new();
+        for _ in 0..UNITS {
+            door.load_next_unit();
+            let mut watch = Watch { door: door.clone(), came: Came::default() };
+            let job = Job { recipe: &recipe, launched: LaunchedSource::Tap, keep_transcripts: false };
+            let end = sequence::run(&mut bench, &job, &mut stop, &mut watch).await;
+            if end.outcome == Outcome::Pass {
+                all.push(watch.came);
+            }
+        }
+        all
+    })
+}
+
+fn quantile(all: &[Came], share: f64, of: impl Fn(&Came) -> f64) -> f64 {
+    let mut values: Vec<f64> = all.iter().map(of).collect();
+    values.sort_by(f64::total_cmp);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index of a short list")]
+    let index = (share * (values.len() as f64 - 1.0)).round() as usize;
+    values.get(index).copied().unwrap_or(f64::NAN)
+}
+
+fn main() {
+    println!("# Whole alignments\n");
+    println!("    cargo bench -p tests --bench alignments > docs/alignments.md\n");
+    println!(
+        "{UNITS} good units of seed {SEED} on the built-in receptacle bench, by recipe 400g-fr4 with each method, over the"
+    );
+    println!(
+        "vendors' bytes. Bench seconds from the start of the run (source on and settled, approach, first light) until the part"
+    );
+    println!(
+        "is aligned, and of the search alone; residual against what the simulated world says is the best. A raster's path is driven"
+    );
+    println!("leg by leg, which costs it more than on a controller that scans by itself.\n");
+    println!(
+        "| method | aligned | until aligned, median | search, median | 95 % | readings, median | residual, median | 95 % | within its 95 % bound |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|");
+    for method in Method::ALL {
+        let all = align(method);
+        let bounded = all.iter().filter_map(|c| c.bound_db.map(|b| c.residual_db <= b));
+        let (within, of) = bounded.fold((0, 0), |(w, n), yes| (w + usize::from(yes), n + 1));
+        let covered = if of == 0 { "states none".to_string() } else { format!("{within} of {of}") };
+        println!(
+            "| {} | {} of {UNITS} | {:.2} s | {:.2} s | {:.2} s | {:.0} | {:.4} dB | {:.4} dB | {covered} |",
+            method.as_str(),
+            all.len(),
+            quantile(&all, 0.5, |c| c.aligned_s),
+            quantile(&all, 0.5, |c| c.search_s),
+            quantile(&all, 0.95, |c| c.search_s),
+            quantile(&all, 0.5, |c| c.readings),
+            quantile(&all, 0.5, |c| c.residual_db),
+            quantile(&all, 0.95, |c| c.residual_db),
+        );
+    }
+}
