@@ -95,6 +95,29 @@ impl Quantity {
     }
 }
 
+/// How a `peak` step searches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Method {
+    /// One physical model of the light, updated by every reading; says what loss it leaves.
+    #[default]
+    Engine,
+    /// Parabolas through three readings an axis.
+    Parabola,
+}
+
+impl Method {
+    /// All methods.
+    pub const ALL: [Method; 2] = [Method::Engine, Method::Parabola];
+
+    /// The method's name in files and on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Method::Engine => "engine",
+            Method::Parabola => "parabola",
+        }
+    }
+}
+
 /// What the unit is, optically.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UnitSpec {
@@ -104,6 +127,12 @@ pub struct UnitSpec {
     pub wavelength_nm: f64,
     /// Mode field diameter (1/e^2) of the receiving fibre, um.
     pub mode_field_diameter_um: f64,
+    /// Mode field diameter (1/e^2) of the fixed side, um; that of the fibre where the recipe does not say.
+    pub chip_mode_field_diameter_um: f64,
+    /// How far the mode of a unit may be off its nominal diameter, relative, one standard deviation.
+    pub mode_spread: f64,
+    /// Diameter of a round aperture (photodiode, large core) that takes a spot of the mode field diameter, um: a flat top.
+    pub aperture_diameter_um: Option<f64>,
     /// Launched minus coupled power at the peak of a typical unit, dB.
     pub expected_loss_db: f64,
 }
@@ -140,6 +169,8 @@ pub enum Step {
         z_range_um: f64,
         /// Loss the search may leave, dB.
         tolerance_db: f64,
+        /// How to search.
+        method: Method,
     },
     /// Measure a quantity here.
     Measure {

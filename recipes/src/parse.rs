@@ -3,7 +3,7 @@
 use sha2::{Digest as _, Sha256};
 use units::text::{self, Faults, Table};
 
-use crate::{Axis, Limit, Quantity, Recipe, Step, UnitSpec};
+use crate::{Axis, Limit, Method, Quantity, Recipe, Step, UnitSpec};
 
 /// Most steps a recipe may have; more is a mistake of a generator, not a product.
 const STEPS_MAX: usize = 200;
@@ -37,7 +37,8 @@ fn recipe(root: &Table<'_>, text: &str) -> Option<Recipe> {
     let description = root.str("description").unwrap_or_default();
     let fixture = root.need_str("fixture");
     let unit = root.need_table("unit").and_then(|t| unit(&t));
-    let steps = steps(root);
+    let flat_top = unit.as_ref().is_some_and(|u| u.aperture_diameter_um.is_some());
+    let steps = steps(root, flat_top);
     let limits = limits(root, steps.as_deref().unwrap_or_default());
     Some(Recipe {
         product: product?.to_string(),
@@ -53,20 +54,29 @@ fn recipe(root: &Table<'_>, text: &str) -> Option<Recipe> {
     })
 }
 
+/// How far modes of a lot scatter where the recipe does not say, relative.
+const MODE_SPREAD: f64 = 0.05;
+
 fn unit(t: &Table<'_>) -> Option<UnitSpec> {
     let components = t.str_list("components").unwrap_or_default();
     let wavelength = t.need_f64_within("wavelength_nm", 400.0, 2000.0);
     let mode = t.need_f64_within("mode_field_diameter_um", 1.0, 200.0);
+    let chip = t.f64_within("chip_mode_field_diameter_um", 0.5, 200.0, mode.unwrap_or(1.0));
+    let mode_spread = t.f64_within("mode_spread", 0.005, 0.3, MODE_SPREAD);
+    let aperture = t.has("aperture_diameter_um").then(|| t.f64_within("aperture_diameter_um", 5.0, 2000.0, 50.0));
     let loss = t.need_f64_within("expected_loss_db", 0.0, 60.0);
     Some(UnitSpec {
         components: components.into_iter().map(str::to_string).collect(),
         wavelength_nm: wavelength?,
         mode_field_diameter_um: mode?,
+        chip_mode_field_diameter_um: chip,
+        mode_spread,
+        aperture_diameter_um: aperture,
         expected_loss_db: loss?,
     })
 }
 
-fn steps(root: &Table<'_>) -> Option<Vec<Step>> {
+fn steps(root: &Table<'_>, flat_top: bool) -> Option<Vec<Step>> {
     let tables = root.tables("steps");
     if tables.is_empty() {
         if !root.has("steps") {
@@ -82,6 +92,11 @@ fn steps(root: &Table<'_>) -> Option<Vec<Step>> {
     for table in &tables {
         if let Some(step) = step(table) {
             done.check(table, &step);
+            // A flat top says nothing of the distance along the light.
+            if flat_top && matches!(&step, Step::Peak { axes, method: Method::Engine, .. } if axes.contains(&Axis::Z)) {
+                let hint = "give axes = [\"x\", \"y\"], or method = \"parabola\"";
+                table.fault("axes", "the engine centres a flat top (`aperture_diameter_um`) in x and y alone", hint);
+            }
             steps.push(step);
         }
     }
@@ -182,6 +197,7 @@ fn peak(t: &Table<'_>) -> Option<Step> {
         axes,
         z_range_um: t.f64_within("z_range_um", 1.0, 5000.0, 100.0),
         tolerance_db: t.f64_within("tolerance_db", 0.001, 1.0, 0.02),
+        method: t.choice("method", &Method::ALL.map(|m| (m.as_str(), m))).unwrap_or_default(),
     })
 }
 
@@ -254,6 +270,8 @@ mod tests {
         check("quantity = \"coupling_loss\"", "quantity = \"coupled_power\"", "a limit without a measurement");
         check("unit = \"dB\"", "unit = \"mW\"", "coupling_loss is in dB, not mW");
         check("upper = 1.8", "upper = 1.8\nlower = 2", "2 is above the upper limit 1.8");
+        check("expected_loss_db = 1.0", "expected_loss_db = 1\naperture_diameter_um = 50", "in x and y alone");
+        check("method = \"engine\"", "method = \"engin\"", "\"engin\" is not known");
         check("do = \"source_on\"", "do = \"reference\"", "with the source off");
         check("do = \"approach\"", "do = \"aproach\"", "\"aproach\" is not known");
         check("[limits.coupling_loss]", "[limits.loss]", "there is no such measurement");

@@ -2,9 +2,13 @@
 //!
 //! Pure functions to strings; knows no files. Meaning is never in colour.
 
+mod convergence;
 mod sketch;
+mod svg;
 
+pub use convergence::traces;
 pub use sketch::sketch;
+pub use svg::svg;
 
 use std::fmt::Write as _;
 

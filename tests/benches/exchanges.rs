@@ -85,7 +85,8 @@ fn in_a_world(kind: &str) -> (Runtime, LocalSet, Clock, Line) {
     let (clock, line) = local.block_on(&runtime, async {
         let clock = Clock::simulated();
         let (world, _) = alone(kind, Link::Tcp { address: String::new() }, clock.clone());
-        let pipe = world.connect("device", LINE).expect("a pipe to the device");
+        let pipe =
+            world.connect("device", LineSettings { baud: sim::NETWORK_BAUD, ..LINE }).expect("a pipe to the device");
         (clock.clone(), line(Box::new(pipe), &clock))
     });
     (runtime, local, clock, line)

@@ -24,7 +24,7 @@ fn with<F: AsyncFnOnce(Box<dyn MotionController>, World)>(model: &str, test: F) 
         let ports = vec![PortWiring { name: "device".into(), link: Link::Tcp { address: String::new() } }];
         let wiring = Wiring { ports, instruments: vec![instrument] };
         let world = World::alone(&wiring, 1e-3, 1, clock.clone());
-        let settings = LineSettings { baud: 921_600, parity: Parity::None };
+        let settings = LineSettings { baud: sim::NETWORK_BAUD, parity: Parity::None };
         let pipe = world.connect("device", settings).expect("a pipe");
         let line = Line::new(Box::new(pipe), clock, "stage", "device");
         let driver = drivers::registry::motion("pi-gcs2", line, Expected::default()).expect("a driver");

@@ -61,6 +61,7 @@ fn multi_port_meters_read_every_channel_and_are_saturated_where_their_range_ends
         ("keysight-pm", "8163B", 4),
         ("joinwit-pm", "JW8103A", 4),
         ("thorlabs-pm-lan", "PM103E", 1),
+        ("thorlabs-pm-lan", "PM5020", 2),
     ] {
         in_virtual_time(async |clock| {
             let mut meter = meter(kind, model, Range::Auto, &clock).await;

@@ -40,7 +40,11 @@ fn in_world<T>(text: &str, seed: u64, act: impl AsyncFnOnce(&mut Bench, BackDoor
 }
 
 fn run(text: &str, seed: u64) -> (RunEnd, f64, sim::Truth) {
-    let recipe = Recipe::parse(recipes::named("400g-fr4").unwrap()).unwrap();
+    run_by(recipes::named("400g-fr4").unwrap(), text, seed)
+}
+
+fn run_by(recipe: &str, text: &str, seed: u64) -> (RunEnd, f64, sim::Truth) {
+    let recipe = Recipe::parse(recipe).unwrap();
     in_world(text, seed, async |bench, door, _| {
         let (_sender, mut stop) = stop();
         let mut events: Vec<Event> = Vec::new();
@@ -82,10 +86,19 @@ fn other_optics_than_the_formula_are_aligned_too() {
             truth.best_loss_db
         );
     }
+    let recipe = recipes::named("400g-fr4").unwrap();
+    let flat = recipe
+        .replace("mode_field_diameter_um = 9.2 ", "mode_field_diameter_um = 28\naperture_diameter_um = 50")
+        .replace("axes = [\"x\", \"y\", \"z\"]", "axes = [\"x\", \"y\"]");
+    let parabola = recipe.replace("method = \"engine\"", "method = \"parabola\"");
     for more in ["", "square = true", "core_um = 20"] {
-        let (end, loss, truth) = run(&bench_text("multimode", &format!("[simulation.optics]\n{more}")), 4);
-        assert_eq!(end.outcome, Outcome::Pass, "{more}: {end:#?}");
-        assert!((loss - truth.best_loss_db).abs() < 0.3, "{more}: {loss} on the flat top, {} mid", truth.best_loss_db);
+        for recipe in [&flat, &parabola] {
+            let text = bench_text("multimode", &format!("[simulation.optics]\n{more}"));
+            let (end, loss, truth) = run_by(recipe, &text, 4);
+            assert_eq!(end.outcome, Outcome::Pass, "{more}: {end:#?}");
+            let best = truth.best_loss_db;
+            assert!((loss - best).abs() < 0.3, "{more}: {loss} on the flat top, {best} mid");
+        }
     }
 }
 

@@ -26,6 +26,8 @@ mod probe;
 mod segments;
 mod stream;
 #[cfg(test)]
+mod stream_tests;
+#[cfg(test)]
 mod tests;
 
 pub use driver::ThorlabsPm;

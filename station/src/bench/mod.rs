@@ -29,6 +29,7 @@ use units::clock::Clock;
 pub use error::{BenchError, PortFault};
 pub use frame::Pose;
 pub use light::ReferenceError;
+pub(crate) use motion::move_time;
 pub use safe::{Safety, stop_everything};
 pub use stream::Bins;
 

@@ -84,6 +84,11 @@ impl Bench {
         Ok(())
     }
 
+    /// How long one reading of the signal meter integrates, seconds.
+    pub fn signal_integration_s(&self) -> f64 {
+        self.meters.get(&self.config.signal().meter).map_or(0.0, |m| m.integration().as_secs_f64())
+    }
+
     /// Identifies the switch and brings the signal to its meter. Fibres on ports that it does not have are refused.
     pub(super) async fn connect_switch(&mut self) -> Result<(), BenchError> {
         self.through = None;
@@ -97,6 +102,7 @@ impl Bench {
         }
         self.signal_through().await
     }
+
     /// Whether the bench file fixes the signal meter's range.
     pub fn signal_range_is_fixed(&self) -> bool {
         let meter = self.config.meters.get(&self.config.signal().meter);

@@ -138,6 +138,8 @@ pub struct Meter {
     pub averaging: u32,
     /// Range.
     pub range: Range,
+    /// For so long after the light changed a reading may still show the light before, seconds.
+    pub lag_s: f64,
 }
 
 /// Which side of an optical switch something is on.

@@ -33,7 +33,7 @@ pub fn sketch(trace: &Trace) -> String {
 }
 
 /// The sum of the channels' powers; `None` where there is none above zero.
-fn level_dbm(sample: &Sample) -> Option<f64> {
+pub(super) fn level_dbm(sample: &Sample) -> Option<f64> {
     let watts: f64 = sample.readings.iter().filter_map(|r: &Reading| r.power()).map(Power::watts).sum();
     Power::from_watts(watts).dbm()
 }
@@ -49,7 +49,7 @@ fn cell(share: f64, n: usize) -> usize {
     ((share * n as f64) as usize).min(n - 1)
 }
 
-fn span(values: impl Iterator<Item = f64>) -> (f64, f64) {
+pub(super) fn span(values: impl Iterator<Item = f64>) -> (f64, f64) {
     values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)))
 }
 

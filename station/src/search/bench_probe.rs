@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use recipes::Axis;
 
 use super::{AxisInfo, ChannelInfo, Costs, Probe, ProbeInfo, SearchError};
-use crate::bench::Bench;
+use crate::bench::{Bench, move_time};
 use crate::event::Sample;
 
 /// Readings taken to learn what one costs.
@@ -27,6 +27,9 @@ const WANDER_DB: f64 = 0.005;
 /// How far the play of a bench file may be off, relative.
 const PLAY_SPREAD: f64 = 0.3;
 
+/// Moves and readings that what they cost is averaged over: a bench keeps its pace.
+const PACE: f64 = 8.0;
+
 /// Longest trace kept in memory; a search that reads more has gone wrong.
 const SAMPLES_MAX: usize = 200_000;
 
@@ -35,7 +38,13 @@ pub struct BenchProbe<'b> {
     bench: &'b mut Bench,
     info: ProbeInfo,
     trace: Vec<Sample>,
+    /// Moves and readings timed so far.
+    timed: [f64; 2],
+    watch: Option<Watch<'b>>,
 }
+
+/// Is told every sample as it is taken, with the axes and channels of the probe.
+type Watch<'b> = Box<dyn FnMut(&ProbeInfo, &[Sample]) + 'b>;
 
 impl<'b> BenchProbe<'b> {
     /// Learns what a reading and a sample of a sweep cost by taking a few, and describes the bench.
@@ -85,11 +94,24 @@ impl<'b> BenchProbe<'b> {
             reading_s,
             sweep_s: settle + 2.0 * reading_s,
             sample_s,
-            lag_s: 0.0,
-            reading_min_s: 0.0,
+            lag_s: bench.config().meters.get(&bench.config().signal().meter).map_or(0.0, |m| m.lag_s),
+            reading_min_s: bench.signal_integration_s(),
         };
         let info = ProbeInfo { axes, channels, costs, drift_um_s: DRIFT_UM_S, wander_db: WANDER_DB, curves: false };
-        Ok(BenchProbe { info, bench, trace: Vec::new() })
+        Ok(BenchProbe { info, bench, trace: Vec::new(), timed: [0.0; 2], watch: None })
+    }
+
+    /// Has every sample told as it is taken.
+    pub fn watched(self, watch: impl FnMut(&ProbeInfo, &[Sample]) + 'b) -> Self {
+        BenchProbe { watch: Some(Box::new(watch)), ..self }
+    }
+
+    /// Keeps an axis between two positions, within what the bench allows.
+    pub fn keep_within(&mut self, axis: Axis, (lower, upper): (f64, f64)) {
+        if let Some(i) = self.info.index(axis) {
+            let info = &mut self.info.axes[i];
+            (info.lower, info.upper) = (info.lower.max(lower), info.upper.min(upper));
+        }
     }
 
     /// The samples so far, in the order of time.
@@ -114,9 +136,18 @@ impl<'b> BenchProbe<'b> {
         if self.trace.len() + samples.len() > SAMPLES_MAX {
             return Err(SearchError::Budget(SAMPLES_MAX));
         }
+        if let Some(watch) = &mut self.watch {
+            watch(&self.info, samples);
+        }
         self.trace.extend_from_slice(samples);
         Ok(())
     }
+}
+
+/// Brings a cost nearer to what it was this time; the first time replaces the guess.
+fn learn(cost: &mut f64, timed: &mut f64, took: f64) {
+    *timed = (*timed + 1.0).min(PACE);
+    *cost += (took - *cost) / *timed;
 }
 
 #[async_trait(?Send)]
@@ -135,8 +166,21 @@ impl Probe for BenchProbe<'_> {
     }
 
     async fn move_to(&mut self, position: &[f64]) -> Result<(), SearchError> {
+        let (began, from) = (self.bench.clock().seconds(), self.position().await?);
         let targets = self.targets(position);
-        Ok(self.bench.move_to(&targets).await?)
+        self.bench.move_to(&targets).await?;
+        let took = self.bench.clock().seconds() - began;
+        let travel = self
+            .info
+            .axes
+            .iter()
+            .zip(from.iter().zip(position))
+            .map(|(a, (from, to))| move_time((to - from).abs(), a.speed, a.acceleration))
+            .fold(0.0, f64::max);
+        if travel > 0.0 {
+            learn(&mut self.info.costs.move_s, &mut self.timed[0], (took - travel).max(0.0));
+        }
+        Ok(())
     }
 
     async fn measure(&mut self) -> Result<Sample, SearchError> {
@@ -145,6 +189,8 @@ impl Probe for BenchProbe<'_> {
         let reading = self.bench.read_signal().await?;
         let t_s = (began + self.bench.clock().seconds()) / 2.0;
         let actual = self.bench.pose().await?;
+        let took = self.bench.clock().seconds() - began;
+        learn(&mut self.info.costs.reading_s, &mut self.timed[1], took);
         let sample = Sample { t_s, commanded, actual: self.row(actual), readings: vec![reading] };
         self.keep(std::slice::from_ref(&sample))?;
         Ok(sample)

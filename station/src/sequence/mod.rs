@@ -3,6 +3,8 @@
 //! Knows bench and recipe; never the simulator nor the store. `Fail` comes only from a measurement outside its limit;
 //! whatever is not the part's gives `Error`, and the part is run again.
 
+pub mod aim;
+pub mod aligning;
 pub mod preflight;
 mod readings;
 mod steps;
@@ -75,7 +77,23 @@ pub enum Halt {
     },
     /// The peak search ended without being sure of its end.
     #[error("the peak search did not settle: the last correction was worth {0:.3} dB")]
-    Unsure(f64),
+    Unsettling(f64),
+    /// The alignment ended without the certainty that was asked for.
+    #[error(
+        "the alignment is not sure of its end: expected loss left {expected_db:.3} dB, 95 % below {bound_db:.3} dB, where \
+         {tolerance_db} dB were asked for"
+    )]
+    Unsure {
+        /// Loss expected to be left.
+        expected_db: f64,
+        /// What it is below with 95 % confidence.
+        bound_db: f64,
+        /// Asked for.
+        tolerance_db: f64,
+    },
+    /// More light on the way than at the end.
+    #[error("the alignment ended with {0:.2} dB less light than it had seen on the way")]
+    BetterSeen(f64),
     /// The peak search ended at an end of its range along the light.
     #[error("the peak search ended at the end of its range along the light: there may be more light beyond")]
     AtLimit,
@@ -123,7 +141,9 @@ impl Halt {
             Halt::ThresholdInTheDark { .. } => {
                 "raise threshold_db in the recipe, or the source's level in the bench file"
             }
-            Halt::Unsure(_) => "run again; if it comes back, look for loose fibres, drafts or a wandering source",
+            Halt::Unsettling(_) | Halt::Unsure { .. } | Halt::BetterSeen(_) => {
+                "run again; if it comes back, look for loose fibres, drafts or a wandering source"
+            }
             Halt::AtLimit => {
                 "look at the trace, `firstlight show last`: a stage that slips drives a search there; if the parts are so, raise \
                  z_range_um"

@@ -5,11 +5,12 @@ use std::time::Duration;
 use recipes::{Axis, Quantity, Step};
 use units::{Power, Reading, db_ratio};
 
+use super::aim::reach_um;
 use super::readings::{Agreed, agreed, dbm, dbm_or_none, frozen, same_to_the_last_digit};
 use super::{Halt, Job, LaunchedSource, Stop, emit};
 use crate::bench::Bench;
 use crate::event::{Event, EventSink, Launched, LaunchedOrigin, Measurement, Outcome, Phase, Sample, Trace};
-use crate::search::{BenchProbe, first_light, peak};
+use crate::search::{BenchProbe, first_light};
 
 /// By how much the tap may show less light than the source promises before the source is blamed, dB.
 const SOURCE_SLACK_DB: f64 = 3.0;
@@ -26,17 +27,17 @@ const DARK_READINGS: usize = 4;
 /// One run under way.
 pub(super) struct Run<'a> {
     pub(super) bench: &'a mut Bench,
-    job: &'a Job<'a>,
-    sink: &'a mut dyn EventSink,
+    pub(super) job: &'a Job<'a>,
+    pub(super) sink: &'a mut dyn EventSink,
     pub(super) phase: Phase,
     pub(super) passed: bool,
     began_s: f64,
-    step: usize,
+    pub(super) step: usize,
     dark: Option<Power>,
     /// The meter gave a power in the dark: it has no reason to call anything under range.
     dark_was_read: bool,
     /// Why the last search was not sure of its end.
-    unsure: Option<Halt>,
+    pub(super) unsure: Option<Halt>,
 }
 
 impl<'a> Run<'a> {
@@ -127,7 +128,7 @@ impl<'a> Run<'a> {
             Step::Reference => self.reference().await,
             Step::Approach { to } => self.approach(to).await,
             Step::FirstLight { radius_um, threshold_db } => self.first_light(*radius_um, *threshold_db).await,
-            Step::Peak { axes, z_range_um, tolerance_db } => self.peak(axes, *z_range_um, *tolerance_db).await,
+            Step::Peak { method, .. } => self.peak(*method).await,
             Step::Measure { quantity, readings } => self.measure(*quantity, *readings).await,
             Step::SourceOff => {
                 self.bench.source_off().await?;
@@ -220,7 +221,7 @@ impl<'a> Run<'a> {
     }
 
     /// The power expected at the peak of a typical unit.
-    async fn expected(&mut self) -> Result<Power, Halt> {
+    pub(super) async fn expected(&mut self) -> Result<Power, Halt> {
         let loss = self.job.recipe.unit.expected_loss_db;
         let launched = match self.job.launched {
             LaunchedSource::Tap => self.launched_now().await?,
@@ -239,9 +240,7 @@ impl<'a> Run<'a> {
             let dark_dbm = dark.dbm().or(floor.dbm()).unwrap_or_default();
             return Err(Halt::ThresholdInTheDark { threshold_dbm: threshold.dbm().unwrap_or_default(), dark_dbm });
         }
-        // Across the light a Gaussian mode loses 4.343 (d/w)^2 dB.
-        let mode_radius = self.job.recipe.unit.mode_field_diameter_um / 2.0;
-        let reach_um = mode_radius * (-threshold_db / 4.343).sqrt();
+        let reach_um = reach_um(&self.job.recipe.unit, -threshold_db);
         let setup = first_light::Setup { radius_um, threshold, reach_um };
         let mut probe = BenchProbe::new(self.bench).await?;
         let found = first_light::search(&mut probe, &setup).await;
@@ -301,47 +300,6 @@ impl<'a> Run<'a> {
         };
         emit(self.sink, &Event::Measurement(measurement));
         Err(Halt::UnitDark(most, limit))
-    }
-
-    async fn peak(&mut self, axes: &[Axis], z_range_um: f64, tolerance_db: f64) -> Result<Done, Halt> {
-        let unit = &self.job.recipe.unit;
-        let centre = self.approach_z();
-        let setup = peak::Setup {
-            along: axes.contains(&Axis::Z),
-            mode_radius_um: unit.mode_field_diameter_um / 2.0,
-            wavelength_nm: unit.wavelength_nm,
-            z_limits: (centre - z_range_um, centre + z_range_um),
-            tolerance_db,
-        };
-        let mut probe = BenchProbe::new(self.bench).await?;
-        let found = peak::search(&mut probe, &setup).await;
-        let samples = probe.into_trace();
-        self.trace("peak", samples);
-        let found = found?;
-        self.unsure = match &found {
-            found if !found.converged => Some(Halt::Unsure(found.last_correction_db)),
-            found if found.at_limit => Some(Halt::AtLimit),
-            _ => None,
-        };
-        let (power, at) = (dbm(found.power), place(&self.axes(), &found.position));
-        let message = format!(
-            "{power:.3} dBm at {at} after {} readings, last correction worth {:.4} dB",
-            found.readings, found.last_correction_db
-        );
-        if let Some(halt) = &self.unsure {
-            let why = halt.to_string();
-            self.note(why);
-        }
-        Ok(Done::saying(message))
-    }
-
-    /// z of the last approach pose.
-    fn approach_z(&self) -> f64 {
-        let poses = self.job.recipe.steps[..self.step].iter().rev().filter_map(|s| match s {
-            Step::Approach { to } => to.iter().find(|(a, _)| *a == Axis::Z).map(|(_, z)| *z),
-            _ => None,
-        });
-        poses.into_iter().next().unwrap_or(0.0)
     }
 
     async fn measure(&mut self, quantity: Quantity, count: u32) -> Result<Done, Halt> {
@@ -437,11 +395,11 @@ impl<'a> Run<'a> {
         Ok(Done::quietly())
     }
 
-    fn axes(&self) -> Vec<Axis> {
+    pub(super) fn axes(&self) -> Vec<Axis> {
         self.bench.config().axes.iter().map(|a| a.axis).collect()
     }
 
-    fn trace(&mut self, search: &str, mut samples: Vec<Sample>) {
+    pub(super) fn trace(&mut self, search: &str, mut samples: Vec<Sample>) {
         for sample in &mut samples {
             sample.t_s = ((sample.t_s - self.began_s) * 1e6).round() / 1e6;
         }
@@ -458,22 +416,22 @@ impl<'a> Run<'a> {
 }
 
 /// How a step went that was not halted.
-struct Done {
-    passed: bool,
-    message: Option<String>,
+pub(super) struct Done {
+    pub(super) passed: bool,
+    pub(super) message: Option<String>,
 }
 
 impl Done {
-    fn quietly() -> Self {
+    pub(super) fn quietly() -> Self {
         Done { passed: true, message: None }
     }
 
-    fn saying(message: String) -> Self {
+    pub(super) fn saying(message: String) -> Self {
         Done { passed: true, message: Some(message) }
     }
 }
 
-fn place(axes: &[Axis], at: &[f64]) -> String {
+pub(super) fn place(axes: &[Axis], at: &[f64]) -> String {
     let parts: Vec<String> = axes.iter().zip(at).map(|(a, p)| format!("{a} {p:.2}")).collect();
     parts.join(", ")
 }

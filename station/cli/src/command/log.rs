@@ -9,7 +9,7 @@ use station::store::{Filter, Reader, RunDetail};
 use station::yields::Yield;
 use station::{report, yields};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, STORAGE};
 use crate::paths;
 use crate::terminal;
 
@@ -40,7 +40,9 @@ pub(crate) struct RunsArgs {
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
   firstlight show last
-  firstlight show 019a3c --wire")]
+  firstlight show 019a3c --wire
+  firstlight show last --trace
+  firstlight show last --svg run.svg")]
 pub(crate) struct ShowArgs {
     /// A run's id, the unique beginning of one, or `last`.
     run: String,
@@ -53,6 +55,12 @@ pub(crate) struct ShowArgs {
     /// With the transcripts of the instruments' last exchanges.
     #[arg(long)]
     wire: bool,
+    /// With each search in detail: map, convergence, and its readings one by one.
+    #[arg(long, conflicts_with = "json")]
+    trace: bool,
+    /// Draw the searches into an SVG file.
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
     /// With every sample of every search (in JSON).
     #[arg(long, requires = "json")]
     samples: bool,
@@ -111,11 +119,20 @@ struct Shown<'a> {
 pub(crate) fn show(args: &ShowArgs) -> Result<u8, Failure> {
     let mut reader = open(args.db.as_deref())?;
     let (detail, traces) = detail(&mut reader, &args.run).map_err(|e| Failure::storage(&e))?;
+    if let Some(path) = &args.svg {
+        let title = format!("{} by recipe {}, run {}", detail.run.serial_number, detail.run.recipe, detail.run.run_id);
+        let written = std::fs::write(path, report::svg(&title, &traces));
+        written.map_err(|e| Failure::new(STORAGE, format!("{}: {e}", path.display()), "check the path of --svg"))?;
+    }
     if args.json {
         json(&Shown { detail: &detail, samples: args.samples.then_some(&traces) });
         return Ok(0);
     }
-    terminal::print_text(format_args!("{}", report::run(&detail, &traces)));
+    if args.trace {
+        terminal::print_text(format_args!("{}\n{}", report::run(&detail, &[]), report::traces(&traces)));
+    } else {
+        terminal::print_text(format_args!("{}", report::run(&detail, &traces)));
+    }
     if args.wire {
         terminal::print_text(format_args!("{}", report::wire(&detail)));
     }

@@ -111,3 +111,18 @@ fn a_virtual_run_takes_well_under_a_second() {
     let virtual_s: f64 = got["runs"].as_array().unwrap().iter().map(|r| r["virtual_s"].as_f64().unwrap()).sum();
     assert!(virtual_s > 2.0 * got["wall_s"].as_f64().unwrap(), "{virtual_s} virtual in {}", got["wall_s"]);
 }
+
+#[test]
+fn a_runs_searches_are_drawn_in_the_terminal_and_into_an_svg_file() {
+    let user = User::new();
+    user.line("run 400g-fr4 --sim --seed 7").expect(0, "peak");
+    let got = user.line("show last --trace").expect(0, "");
+    for expect in ["dB below the brightest reading, by reading", "the brightest on the map", "dB below\n"] {
+        assert!(got.stdout.contains(expect), "{expect}: {got:#?}");
+    }
+    let path = user.path("run.svg");
+    user.line(&format!("show last --svg {}", path.display())).expect(0, "");
+    let text = std::fs::read_to_string(path).unwrap();
+    assert!(text.starts_with("<svg ") && text.contains("SIM-000001") && text.contains("peak: "), "{text}");
+    user.line("show last --svg /nowhere/run.svg").expect(5, "check the path of --svg");
+}

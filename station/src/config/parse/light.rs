@@ -16,8 +16,9 @@ pub(super) fn meters(root: &Table<'_>, owners: &mut Owners<'_>) -> BTreeMap<Stri
         let instrument = owners.instrument(name, &table, registry::METERS);
         let averaging = u32::try_from(table.i64_within("averaging", 1, 10_000, 1)).unwrap_or(1);
         let range = table.f64("range_dbm").map_or(Range::Auto, |dbm| Range::Upper(Power::from_dbm(dbm)));
+        let lag_s = table.f64_within("lag_ms", 0.0, 5000.0, 0.0) / 1000.0;
         if let Some(instrument) = instrument {
-            meters.insert(name.to_string(), Meter { instrument, averaging, range });
+            meters.insert(name.to_string(), Meter { instrument, averaging, range, lag_s });
         }
     }
     meters

@@ -1,0 +1,177 @@
+//! What an alignment is told before its first reading, from the recipe and what is known of the light. Pure.
+
+use std::f64::consts::PI;
+
+use recipes::{Axis, Recipe, Step, UnitSpec};
+
+use crate::search::{engine, peak};
+
+/// Power at the peak of a unit against the typical one, dB, one standard deviation.
+const LEVEL_SD_DB: f64 = 1.5;
+
+/// What is left of the stage's turn about the light once the bench file's is taken off, degrees.
+const ROTATION_SD_DEG: f64 = 2.0;
+
+/// Departure of a stage's x and y from a right angle, degrees.
+const SHEAR_SD_DEG: f64 = 0.2;
+
+/// Sideways walk of the light along z, um per um: mounts are square to the light within 2 degrees.
+const WALK_SD: f64 = 0.03;
+
+/// A search area's standard deviation along one axis, in its radius (a disc) or half-width (the focus is nearer the middle).
+const SPREAD: f64 = 0.5;
+
+/// Loss at a distance that the engine counts as one width, dB.
+const WIDTH_DB: f64 = 4.0;
+
+/// Decibels that a Gaussian mode loses at one mode radius across the light.
+const DB_AT_RADIUS: f64 = 4.343;
+
+/// How near to a flat top's centre to come, um; and the ripple of speckle upon it, dB.
+const CENTRE_UM: f64 = 1.0;
+const SPECKLE_DB: f64 = 0.03;
+
+/// Readings before an alignment gives up: five times what one takes.
+const READINGS_MAX: usize = 80;
+
+/// One alignment to be done.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Aim<'r> {
+    /// What the unit is, optically.
+    pub unit: &'r UnitSpec,
+    /// Axes to move.
+    pub axes: Vec<Axis>,
+    /// Distance across the light within which the peak is.
+    pub reach_um: f64,
+    /// Lowest and highest position along the light, um.
+    pub z_limits: (f64, f64),
+    /// Loss it may leave, dB.
+    pub tolerance_db: f64,
+    /// Power expected at the peak, dBm.
+    pub level_dbm: f64,
+}
+
+/// Distance across the light at which a mode's power has fallen by `depth_db`, um.
+pub fn reach_um(unit: &UnitSpec, depth_db: f64) -> f64 {
+    unit.aperture_diameter_um.unwrap_or(0.0) / 2.0
+        + unit.mode_field_diameter_um / 2.0 * (depth_db.max(0.0) / DB_AT_RADIUS).sqrt()
+}
+
+/// z of the last approach pose before a step.
+pub fn approach_z(recipe: &Recipe, step: usize) -> f64 {
+    let mut poses = recipe.steps[..step].iter().rev().filter_map(|s| match s {
+        Step::Approach { to } => to.iter().find(|(a, _)| *a == Axis::Z).map(|(_, z)| *z),
+        _ => None,
+    });
+    poses.next().unwrap_or(0.0)
+}
+
+impl<'r> Aim<'r> {
+    /// The aim of a recipe's step, if it is a peak search; the peak is within the reach of the first light before it.
+    pub fn of(recipe: &'r Recipe, step: usize, level_dbm: f64) -> Option<Aim<'r>> {
+        let Some(Step::Peak { axes, z_range_um, tolerance_db, .. }) = recipe.steps.get(step) else { return None };
+        let threshold = recipe.steps[..step].iter().rev().find_map(|s| match s {
+            Step::FirstLight { threshold_db, .. } => Some(-*threshold_db),
+            _ => None,
+        });
+        let centre = approach_z(recipe, step);
+        Some(Aim {
+            unit: &recipe.unit,
+            axes: axes.clone(),
+            reach_um: reach_um(&recipe.unit, threshold.unwrap_or(DB_AT_RADIUS)),
+            z_limits: (centre - z_range_um, centre + z_range_um),
+            tolerance_db: *tolerance_db,
+            level_dbm,
+        })
+    }
+
+    /// For the parabolas.
+    pub fn parabola(&self) -> peak::Setup {
+        peak::Setup {
+            along: self.axes.contains(&Axis::Z),
+            mode_radius_um: self.unit.mode_field_diameter_um / 2.0,
+            wavelength_nm: self.unit.wavelength_nm,
+            z_limits: self.z_limits,
+            tolerance_db: self.tolerance_db,
+        }
+    }
+
+    /// For the engine, which starts at `z_um` along the light.
+    pub fn engine(&self, z_um: f64) -> engine::Setup {
+        let (fixed, moving) = (self.unit.chip_mode_field_diameter_um / 2.0, self.unit.mode_field_diameter_um / 2.0);
+        let wavelength_um = self.unit.wavelength_nm * 1e-3;
+        let search = |axis: Axis, sd: f64| if self.axes.contains(&axis) { sd } else { 0.0 };
+        let (low, high) = self.z_limits;
+        let aperture_um = self.unit.aperture_diameter_um.map(|d| d / 2.0);
+        let across = ((fixed * fixed + moving * moving) / 2.0 * WIDTH_DB / DB_AT_RADIUS).sqrt();
+        // Two Gaussian modes with their waists z apart couple 1 / ((w1/w2 + w2/w1)^2 + (lambda z / (pi w1 w2))^2).
+        let along = PI * fixed * moving / wavelength_um
+            * (fixed / moving + moving / fixed)
+            * (10f64.powf(WIDTH_DB / 10.0) - 1.0).sqrt();
+        let reach = SPREAD * self.reach_um;
+        engine::Setup {
+            wavelength_um,
+            emitter_radius_um: fixed,
+            receiver_radius_um: moving,
+            radius_sd: self.unit.mode_spread,
+            gap_um: 0.0,
+            offset: [0.0, 0.0, search(Axis::Z, 1.0) * ((low + high) / 2.0 - z_um), 0.0, 0.0, 0.0],
+            search: [
+                search(Axis::X, reach),
+                search(Axis::Y, reach),
+                search(Axis::Z, SPREAD * (high - low) / 2.0),
+                0.0,
+                0.0,
+                0.0,
+            ],
+            width: [aperture_um.unwrap_or(across), aperture_um.unwrap_or(across), along, 1.0, 1.0, 1.0],
+            level_dbm: self.level_dbm,
+            level_sd_db: LEVEL_SD_DB,
+            rotation_sd_deg: ROTATION_SD_DEG,
+            shear_sd_deg: SHEAR_SD_DEG,
+            pivot_sd_um: [0.0; 3],
+            walk_sd: search(Axis::Z, WALK_SD),
+            channels_um: vec![0.0],
+            core_sd_um: 0.0,
+            gain_sd_db: 0.0,
+            fringe: None,
+            hills: None,
+            aperture_um,
+            centre_um: CENTRE_UM,
+            ripple_db: if aperture_um.is_some() { SPECKLE_DB } else { 0.0 },
+            spiral_um: None,
+            objective: engine::Objective::Sum,
+            tolerance_db: self.tolerance_db,
+            readings_max: READINGS_MAX,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recipe_tells_the_engine_its_optics_where_the_light_may_be_and_what_may_be_left() {
+        let recipe = Recipe::parse(recipes::named("400g-fr4").unwrap()).unwrap();
+        let step = recipe.steps.iter().position(|s| matches!(s, Step::Peak { .. })).unwrap();
+        let aim = Aim::of(&recipe, step, 1.5).unwrap();
+        let setup = aim.engine(-20.0);
+        assert_eq!((setup.emitter_radius_um, setup.receiver_radius_um, setup.wavelength_um), (4.6, 4.6, 1.31));
+        assert!((setup.search[0] - 5.3).abs() < 0.1 && setup.search[0] == setup.search[1], "{:?}", setup.search);
+        assert_eq!((setup.search[2], setup.offset[2], setup.search[3]), (75.0, 20.0, 0.0));
+        // At these widths two modes of 4.6 um couple 4 dB less.
+        assert!((setup.width[0] - 4.41).abs() < 0.01 && (setup.width[2] - 124.8).abs() < 0.5, "{:?}", setup.width);
+        assert_eq!((setup.level_dbm, setup.tolerance_db), (1.5, 0.01));
+        assert!(Aim::of(&recipe, step + 1, 1.5).is_none(), "the step after it is no search");
+    }
+
+    #[test]
+    fn without_z_the_engine_neither_moves_nor_doubts_along_the_light() {
+        let recipe = recipes::named("400g-fr4").unwrap().replace("[\"x\", \"y\", \"z\"]", "[\"x\", \"y\"]");
+        let recipe = Recipe::parse(&recipe).unwrap();
+        let step = recipe.steps.iter().position(|s| matches!(s, Step::Peak { .. })).unwrap();
+        let setup = Aim::of(&recipe, step, 0.0).unwrap().engine(7.0);
+        assert_eq!((setup.search[2], setup.offset[2], setup.walk_sd), (0.0, 0.0, 0.0));
+    }
+}

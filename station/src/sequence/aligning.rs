@@ -1,0 +1,174 @@
+//! The `peak` step: an alignment by the recipe's method, and how sure it is of its end.
+
+use recipes::{Axis, Method};
+use units::Reading;
+
+use super::aim::Aim;
+use super::readings::dbm;
+use super::steps::{Done, Run, place};
+use super::{Halt, emit};
+use crate::event::{Event, Measurement, Sample};
+use crate::search::{BenchProbe, Probe as _, SearchError, engine, peak};
+
+/// So near to an end of its range along the light an alignment is at it, um.
+const NEAR_LIMIT_UM: f64 = 0.01;
+
+/// A bound this many times the tolerance is too wide to stand behind: of a sum of a few squares, 95 % are below four
+/// times its mean.
+const BOUND_MAX: f64 = 5.0;
+
+/// A better reading on the way than at the end, beyond the bound and by more than noise makes, dB.
+const BETTER_DB: f64 = 0.05;
+
+/// What an alignment came to, whatever its method.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// Where it ended; the stage stands there.
+    pub position: Vec<f64>,
+    /// Power read there, dBm.
+    pub power_dbm: f64,
+    /// Readings taken.
+    pub readings: usize,
+    /// Places decided on.
+    pub decisions: usize,
+    /// Loss expected to be left and its 95 % bound, dB, where the method tells.
+    pub left_db: Option<(f64, f64)>,
+    /// What is left in words.
+    pub said: String,
+    /// Why it is not sure of its end.
+    pub doubt: Option<Doubt>,
+}
+
+/// Why an alignment is not sure of its end.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Doubt {
+    /// The last correction of the parabolas was worth this, dB.
+    Unsettled(f64),
+    /// Loss expected to be left, its 95 % bound and the tolerance, dB.
+    Unsure(f64, f64, f64),
+    /// It ended at an end of its range along the light.
+    AtLimit,
+    /// Somewhere on the way there was this much more light, dB.
+    BetterSeen(f64),
+}
+
+/// Aligns from where the probe stands.
+///
+/// # Errors
+/// Those of the method.
+pub async fn align(probe: &mut BenchProbe<'_>, aim: &Aim<'_>, method: Method) -> Result<Found, SearchError> {
+    match method {
+        Method::Engine => by_engine(probe, aim).await,
+        Method::Parabola => {
+            let found = peak::search(probe, &aim.parabola()).await?;
+            let doubt = match &found {
+                found if !found.converged => Some(Doubt::Unsettled(found.last_correction_db)),
+                found if found.at_limit => Some(Doubt::AtLimit),
+                _ => None,
+            };
+            Ok(Found {
+                said: format!("last correction worth {:.4} dB", found.last_correction_db),
+                position: found.position,
+                power_dbm: dbm(found.power),
+                readings: found.readings,
+                decisions: found.readings,
+                left_db: None,
+                doubt,
+            })
+        }
+    }
+}
+
+async fn by_engine(probe: &mut BenchProbe<'_>, aim: &Aim<'_>) -> Result<Found, SearchError> {
+    probe.keep_within(Axis::Z, aim.z_limits);
+    let z = probe.info().index(Axis::Z);
+    let here = probe.position().await?;
+    let setup = aim.engine(z.map_or(0.0, |i| here[i]));
+    let began = probe.trace().len();
+    let found = engine::align(probe, &setup).await?;
+    let at_limit = aim.axes.contains(&Axis::Z)
+        && z.is_some_and(|i| {
+            let axis = &probe.info().axes[i];
+            !(axis.lower + NEAR_LIMIT_UM..=axis.upper - NEAR_LIMIT_UM).contains(&found.position[i])
+        });
+    let better_db = brightest_dbm(&probe.trace()[began..]) - found.power_dbm;
+    let (expected, bound) = (found.expected_loss_db, found.bound95_db);
+    let doubt = if at_limit {
+        Some(Doubt::AtLimit)
+    } else if !found.converged || bound > BOUND_MAX * aim.tolerance_db {
+        Some(Doubt::Unsure(expected, bound, aim.tolerance_db))
+    } else if better_db > bound.max(aim.tolerance_db) + BETTER_DB {
+        Some(Doubt::BetterSeen(better_db))
+    } else {
+        None
+    };
+    Ok(Found {
+        position: found.position,
+        power_dbm: found.power_dbm,
+        readings: found.readings,
+        decisions: found.decisions,
+        left_db: Some((expected, bound)),
+        said: format!("expected loss left {expected:.4} dB, 95 % below {bound:.4} dB"),
+        doubt,
+    })
+}
+
+fn brightest_dbm(samples: &[Sample]) -> f64 {
+    let powers = samples.iter().filter_map(|s| s.readings.first().and_then(|r: &Reading| r.power()));
+    powers.filter_map(units::Power::dbm).fold(f64::NEG_INFINITY, f64::max)
+}
+
+impl From<Doubt> for Halt {
+    fn from(doubt: Doubt) -> Halt {
+        match doubt {
+            Doubt::Unsettled(last) => Halt::Unsettling(last),
+            Doubt::Unsure(expected_db, bound_db, tolerance_db) => Halt::Unsure { expected_db, bound_db, tolerance_db },
+            Doubt::AtLimit => Halt::AtLimit,
+            Doubt::BetterSeen(db) => Halt::BetterSeen(db),
+        }
+    }
+}
+
+impl Run<'_> {
+    pub(super) async fn peak(&mut self, method: Method) -> Result<Done, Halt> {
+        let level = dbm(self.expected().await?);
+        let aim = Aim::of(self.job.recipe, self.step, level).expect("the step under way is a peak search");
+        let mut probe = BenchProbe::new(self.bench).await?;
+        let found = align(&mut probe, &aim, method).await;
+        let samples = probe.into_trace();
+        self.trace("peak", samples);
+        let found = found?;
+        self.unsure = found.doubt.map(Halt::from);
+        if let Some((expected, bound)) = found.left_db {
+            self.left("loss_left", expected);
+            self.left("loss_left_95", bound);
+        }
+        if let Some(halt) = &self.unsure {
+            let why = halt.to_string();
+            self.note(why);
+        }
+        let at = place(&self.axes(), &found.position);
+        Ok(Done::saying(format!(
+            "{:.3} dBm at {at} after {} readings, {}",
+            found.power_dbm, found.readings, found.said
+        )))
+    }
+
+    /// Records what the alignment says it left; nothing is judged by it.
+    fn left(&mut self, name: &str, db: f64) {
+        let measurement = Measurement {
+            t_s: self.t_s(),
+            step: self.step,
+            name: name.into(),
+            channel: Some(self.bench.config().signal().name.clone()),
+            value: db,
+            unit: "dB".into(),
+            uncertainty: None,
+            lower: None,
+            upper: None,
+            outcome: None,
+            launched: None,
+        };
+        emit(self.sink, &Event::Measurement(measurement));
+    }
+}
