@@ -1,2 +1,8 @@
-//! Tests and benchmarks that need to know every room. There is nothing in this library; see `tests/tests` and
-//! `tests/benches`.
+//! What tests and benchmarks that need to know every room share. The tests are in `tests/tests`, the benchmarks in
+//! `tests/benches`, the fuzz targets in `tests/fuzz`.
+
+pub mod alone;
+pub mod any;
+pub mod count;
+pub mod fuzz;
+pub mod wire;
