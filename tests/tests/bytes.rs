@@ -125,14 +125,14 @@ fn answers_cut_at_every_byte_are_errors_and_the_line_comes_back() {
     }
 }
 
+/// A second copy that comes after the next question was sent is beyond any protocol without numbers; one that comes with
+/// the answer is not.
 #[test]
 fn answers_that_come_twice_or_with_noise_about_them_are_never_taken_for_the_next() {
     for word in words() {
         with(word, async |mut any, harm, _| {
             let truth = any.look().await.unwrap();
             for which in 0..lots(&mut any, &harm).await.len() {
-                let twice = once(which, |lot| vec![lot.to_vec(), lot.to_vec()]);
-                check(word, &mut any, &harm, &truth, "answer twice", twice).await;
                 let glued = once(which, |lot| vec![[lot, lot].concat()]);
                 check(word, &mut any, &harm, &truth, "answer glued to itself", glued).await;
                 for noise in [&b"\xff"[..], b"\n", b"\r\n", b"?!\xff0\n", b"\x00\x00\x00\x00\x00\x00\x00", b"#9"] {
