@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use units::clock::Clock;
 
 use crate::devices::Device;
 use crate::faults::FaultKind;
@@ -48,9 +49,46 @@ const SLOW_S: f64 = 0.012;
 const GRAIN_S: f64 = 0.001;
 /// While no byte comes, faults that act by themselves are looked for this often, seconds.
 const LOOK_S: f64 = 0.050;
+/// No wait is longer, seconds: what a client can make due may be further off than a clock can count.
+const FAR_S: f64 = 3600.0;
+
+/// A client's bytes reach the device in lots of this many at the most, so that what they make it say is bounded before
+/// the next.
+const LOT: usize = 64;
+/// With this many bytes on their way a direction is full, as a port's buffer is: the client's are left with it, the
+/// device's commands wait.
+const WAY_MAX: usize = 64 * 1024;
 
 /// Bytes on their way, each lot with the time it is there.
-type Way = VecDeque<(f64, Vec<u8>)>;
+#[derive(Default)]
+struct Way {
+    lots: VecDeque<(f64, Vec<u8>)>,
+    bytes: usize,
+}
+
+impl Way {
+    /// A lot begins its way, behind all that are there no later.
+    fn push(&mut self, at_s: f64, lot: Vec<u8>) {
+        self.bytes += lot.len();
+        let place = self.lots.partition_point(|(t, _)| *t <= at_s);
+        self.lots.insert(place, (at_s, lot));
+    }
+
+    /// The next lot that is there.
+    fn take(&mut self, until_s: f64) -> Option<Vec<u8>> {
+        let (_, lot) = self.lots.pop_front_if(|(at, _)| *at <= until_s)?;
+        self.bytes -= lot.len();
+        Some(lot)
+    }
+
+    fn next(&self) -> Option<f64> {
+        self.lots.front().map(|(at, _)| *at)
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes >= WAY_MAX
+    }
+}
 
 pub(crate) struct Wire {
     world: World,
@@ -76,8 +114,8 @@ impl Wire {
             name: name.to_string(),
             device,
             plan,
-            to_device: Way::new(),
-            to_client: Way::new(),
+            to_device: Way::default(),
+            to_client: Way::default(),
             rx_free_s: 0.0,
             tx_free_s: 0.0,
             noise,
@@ -112,7 +150,7 @@ impl Wire {
             let clock = self.world.clock.clone();
             tokio::select! {
                 biased;
-                read = stream.read(&mut buffer) => match read {
+                read = stream.read(&mut buffer), if !self.to_device.is_full() => match read {
                     Ok(0) | Err(_) => return LineEnd::Client,
                     Ok(n) => {
                         if let Some(client) = look() {
@@ -121,7 +159,7 @@ impl Wire {
                         self.arrive(&buffer[..n]);
                     }
                 },
-                () = clock.sleep_until(next) => {}
+                () = until(&clock, next) => {}
             }
         }
     }
@@ -137,9 +175,11 @@ impl Wire {
             Some(client) => received(bytes, client, self.plan.device),
             None => bytes.to_vec(),
         };
-        let takes = if self.plan.timed { self.byte_s() * count(bytes.len()) } else { 0.0 };
-        self.rx_free_s = self.rx_free_s.max(now) + takes;
-        self.to_device.push_back((self.rx_free_s, bytes));
+        for lot in bytes.chunks(LOT) {
+            let takes = if self.plan.timed { self.byte_s() * count(lot.len()) } else { 0.0 };
+            self.rx_free_s = self.rx_free_s.max(now) + takes;
+            self.to_device.push(self.rx_free_s, lot.to_vec());
+        }
     }
 
     fn byte_s(&self) -> f64 {
@@ -159,20 +199,28 @@ impl Wire {
     /// Does everything that is due: bytes reach the device, replies are ready, bytes reach the client.
     async fn due<S: AsyncWrite + Unpin>(&mut self, stream: &mut S, now_s: f64) -> Result<(), LineEnd> {
         let until = now_s + if self.world.clock.is_virtual() { 1e-9 } else { GRAIN_S };
-        while let Some((_, bytes)) = self.to_device.pop_front_if(|(at, _)| *at <= until) {
+        while !self.to_client.is_full()
+            && let Some(bytes) = self.to_device.take(until)
+        {
             if !self.faulty(FaultKind::Silent, now_s) {
                 self.device.borrow_mut().receive(now_s, &bytes);
             }
+            self.replies(now_s, until);
         }
-        loop {
-            let reply = self.device.borrow_mut().reply(until);
-            let Some(reply) = reply else { break };
-            self.send(now_s, reply);
-        }
-        while let Some((_, bytes)) = self.to_client.pop_front_if(|(at, _)| *at <= until) {
+        self.replies(now_s, until);
+        while let Some(bytes) = self.to_client.take(until) {
             stream.write_all(&bytes).await.map_err(|_| LineEnd::Client)?;
         }
         Ok(())
+    }
+
+    /// Replies that are ready begin their way.
+    fn replies(&mut self, now_s: f64, until_s: f64) {
+        while !self.to_client.is_full() {
+            let reply = self.device.borrow_mut().reply(until_s);
+            let Some(reply) = reply else { return };
+            self.send(now_s, reply);
+        }
     }
 
     /// A reply begins its way to the client, through the faults of the wire.
@@ -195,9 +243,7 @@ impl Wire {
             if delay < LATE_S {
                 self.tx_free_s = begin + takes;
             }
-            let at = begin + takes;
-            let place = self.to_client.partition_point(|(t, _)| *t <= at);
-            self.to_client.insert(place, (at, bytes));
+            self.to_client.push(begin + takes, bytes);
         }
     }
 
@@ -248,14 +294,24 @@ impl Wire {
         now
     }
 
-    /// When something is due next.
-    fn next(&self, now_s: f64) -> Duration {
-        let device = self.device.borrow().due();
-        let ways = [self.to_device.front(), self.to_client.front()].into_iter().flatten().map(|(at, _)| *at);
+    /// When something is due next, if anything is.
+    fn next(&self, now_s: f64) -> Option<Duration> {
+        // A device that cannot say anything is not asked until it can.
+        let full = self.to_client.is_full();
+        let device = self.device.borrow().due().filter(|_| !full);
+        let ways = [self.to_device.next().filter(|_| !full), self.to_client.next()].into_iter().flatten();
         let faults = !self.world.inner.borrow().faults.is_empty();
-        let idle = if faults { now_s + LOOK_S } else { now_s + 3600.0 };
-        let next = ways.chain(device).fold(idle, f64::min);
-        Duration::from_secs_f64(next.max(now_s))
+        let look = faults.then_some(now_s + LOOK_S);
+        let next = ways.chain(device).chain(look).filter(|at| at.is_finite()).reduce(f64::min)?;
+        Some(Duration::from_secs_f64(next.clamp(now_s, now_s + FAR_S)))
+    }
+}
+
+/// Waits for a time, or for good. No timer is better than a late one: each wait of the operating system arms it anew.
+async fn until(clock: &Clock, time: Option<Duration>) {
+    match time {
+        Some(time) => clock.sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -1,180 +1,260 @@
-//! Exchanges a second: a bare pipe and a bare pseudo-terminal, and the drivers against the simulated devices on each.
+//! The speed of every protocol, driver and simulated device together, as a table.
 //!
-//! `cargo bench -p tests --bench exchanges`; the figures stand in docs/benchmarks.md.
+//! `cargo bench -p tests --bench exchanges`; the table stands in docs/benchmarks.md. With `-- --wire` it also says what
+//! was counted.
+#![expect(clippy::print_stdout, reason = "the table is what this program is for")]
+#![expect(clippy::cast_precision_loss, reason = "counts")]
 
-use std::time::Duration;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
 
-use divan::Bencher;
-use divan::counter::ItemsCount;
-use drivers::exchange::Line;
-use drivers::identity::Expected;
-use drivers::motion::{ChannelSetup, ChannelUnit};
-use drivers::transport::{Address, FlowControl, Parity, SerialSettings, Stream};
-use sim::{LineSettings, Link, PortWiring, ServeOptions, Server, Wiring, World};
+use drivers::transport::{Address, FlowControl, Parity, SerialSettings};
+use sim::{LineSettings, Link, ServeOptions, Server};
+use tests::alone::{Alone, models};
+use tests::any::Any;
+use tests::count::{Counted, Exchange, Exchanges};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::runtime::Runtime;
 use tokio::task::LocalSet;
 use tokio_serial::SerialPort as _;
 use units::clock::{Clock, real_runtime, virtual_runtime};
 
-/// Exchanges an iteration.
-const EXCHANGES: usize = 1000;
-/// What the motion driver asks for three positions, and what comes back: the bare lines carry the same.
-const REQUEST: &[u8] = b"POS? 1 2 3\n";
-const REPLY: &[u8] = b"1=1.500000 \n2=1.500000 \n3=1.500000\n";
-const LINE: LineSettings = LineSettings { baud: 921_600, parity: sim::Parity::None };
+/// Questions a measurement in virtual time.
+const LOOKS: usize = 2000;
+/// Questions a slice on a pseudo-terminal, and slices; driver and bare line take turns.
+const SLICE: usize = 300;
+const SLICES: usize = 15;
+/// The line of the cycle and of streaming.
+const BAUD: u32 = 115_200;
 
-fn main() {
-    divan::main();
+/// What a move of one axis and a reading of its position, or a reading alone, cannot do without: requests and answers in
+/// the shortest form that the protocol has for values of the driver's precision, and one question whether it has arrived.
+struct Protocol {
+    word: &'static str,
+    fewest: &'static [&'static [u8]],
 }
 
-/// Answers every request with the reply until the other side is gone.
-async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
-    let mut request = [0; REQUEST.len()];
-    while stream.read_exact(&mut request).await.is_ok() {
-        if stream.write_all(REPLY).await.is_err() {
-            return;
-        }
+const PROTOCOLS: &[Protocol] = &[
+    Protocol { word: "pi-gcs2", fewest: &[] },
+    Protocol { word: "zaber-ascii", fewest: &[] },
+    Protocol { word: "thorlabs-apt", fewest: &[] },
+    Protocol { word: "newport-smc", fewest: &[] },
+    Protocol { word: "newport-esp", fewest: &[] },
+    Protocol { word: "thorlabs-pm", fewest: &[] },
+    Protocol { word: "thorlabs-pm-lan", fewest: &[] },
+    Protocol { word: "keysight-pm", fewest: &[] },
+    Protocol { word: "joinwit-pm", fewest: &[] },
+    Protocol { word: "newport-1830", fewest: &[] },
+    Protocol { word: "newport-1936", fewest: &[] },
+    Protocol { word: "keysight-laser", fewest: &[] },
+    Protocol { word: "santec-tsl", fewest: &[] },
+    Protocol { word: "dicon-switch", fewest: &[] },
+];
+
+static BEGUN: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+fn line_settings(baud: u32) -> LineSettings {
+    LineSettings { baud, parity: sim::Parity::None }
+}
+
+/// Time that this thread has computed, s: unlike the time of day it does not hang on what else the machine does.
+fn cpu_s() -> f64 {
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanoseconds = told.split(' ').next().and_then(|n| n.parse::<f64>().ok());
+    // Only Linux tells; elsewhere the time of day must do.
+    nanoseconds.map_or_else(|| BEGUN.elapsed().as_secs_f64(), |n| n * 1e-9)
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// A connected driver in virtual time.
+struct Bench {
+    runtime: Runtime,
+    local: LocalSet,
+    clock: Clock,
+    any: Any,
+    exchanges: Exchanges,
+}
+
+impl Bench {
+    fn new(word: &str, baud: u32) -> Bench {
+        let runtime = virtual_runtime().expect("a runtime");
+        let local = LocalSet::new();
+        let (clock, any, exchanges) = local.block_on(&runtime, async {
+            let clock = Clock::simulated();
+            let model = models(word)[0];
+            let link = Link::Serial { path: "unused".into(), settings: line_settings(baud) };
+            let alone = Alone::new(word, model, link, &clock);
+            let (stream, exchanges) = Counted::new(alone.pipe(line_settings(baud)));
+            let mut any = Any::new(word, model, &alone, Box::new(stream), &clock);
+            any.connect().await.expect("connected");
+            any.look().await.expect("an answer");
+            (clock, any, exchanges)
+        });
+        exchanges.take();
+        Bench { runtime, local, clock, any, exchanges }
+    }
+
+    /// Exchanges a second of computing, and computing in % of a second of the line's.
+    fn streaming(&mut self) -> (f64, f64) {
+        let (cpu, line) = (cpu_s(), self.clock.seconds());
+        let mut count = 0;
+        self.local.block_on(&self.runtime, async {
+            for _ in 0..LOOKS {
+                self.any.look().await.expect("an answer");
+                count += self.exchanges.take().len();
+            }
+        });
+        let cpu = cpu_s() - cpu;
+        (count as f64 / cpu, 100.0 * cpu / (self.clock.seconds() - line))
+    }
+
+    /// One cycle: a move to a place and a reading of it; of an instrument that does not move, a reading.
+    fn cycle(&mut self) -> Vec<Exchange> {
+        self.local.block_on(&self.runtime, async {
+            let moves = matches!(self.any, Any::Motion(..));
+            if moves {
+                self.any.go(0.5).await.expect("arrived");
+            }
+            self.exchanges.take();
+            if moves {
+                self.any.go(0.501).await.expect("arrived");
+            }
+            self.any.look_at_one().await.expect("an answer");
+        });
+        self.exchanges.take()
     }
 }
 
-async fn ask(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
-    let mut reply = [0; REPLY.len()];
-    for _ in 0..EXCHANGES {
-        stream.write_all(REQUEST).await.expect("the other side is there");
-        stream.read_exact(&mut reply).await.expect("the other side answers");
-    }
-}
-
-#[divan::bench(sample_count = 20, sample_size = 1)]
-fn pipe_bare(bencher: Bencher<'_, '_>) {
-    let runtime = virtual_runtime().expect("a runtime");
-    let local = LocalSet::new();
-    let (mut near, far) = tokio::io::duplex(4096);
-    local.spawn_local(answer(far));
-    bencher.counter(ItemsCount::new(EXCHANGES)).bench_local(|| local.block_on(&runtime, ask(&mut near)));
-}
-
-/// One simulated instrument alone in a world, on a port named `device`.
-fn alone(kind: &str, link: Link, clock: Clock) -> (World, Wiring) {
-    let options = [("axes".to_string(), "3".to_string())].into_iter().filter(|_| kind == "pi-gcs2").collect();
-    let instrument = sim::standalone(kind, &options).expect("a device of this kind");
-    let ports = vec![PortWiring { name: "device".into(), link }];
-    let wiring = Wiring { ports, instruments: vec![instrument] };
-    (World::alone(&wiring, 1e-4, 1, clock), wiring)
-}
-
-fn channels() -> Vec<ChannelSetup> {
-    let channel = |name: &str| ChannelSetup {
-        axis: name.to_string(),
-        channel: name.to_string(),
-        unit: ChannelUnit::Millimetre,
-        range: (-1000.0, 1000.0),
-        velocity: 1000.0,
+/// Bytes of exchanges without the questions that were asked while the answer was still no: they lie within the motion.
+fn bytes(exchanges: &[Exchange]) -> usize {
+    let counts = |(at, e): (usize, &Exchange)| match exchanges.get(at + 1) {
+        Some(next) if next.request == e.request => 0,
+        _ => e.request.len() + e.reply.len(),
     };
-    ["1", "2", "3"].map(channel).to_vec()
+    exchanges.iter().enumerate().map(counts).sum()
 }
 
-fn line(stream: Box<dyn Stream>, clock: &Clock) -> Line {
-    Line::new(stream, clock.clone(), "device", "device")
-}
-
-fn in_a_world(kind: &str) -> (Runtime, LocalSet, Clock, Line) {
-    let runtime = virtual_runtime().expect("a runtime");
-    let local = LocalSet::new();
-    let (clock, line) = local.block_on(&runtime, async {
-        let clock = Clock::simulated();
-        let (world, _) = alone(kind, Link::Tcp { address: String::new() }, clock.clone());
-        let pipe =
-            world.connect("device", LineSettings { baud: sim::NETWORK_BAUD, ..LINE }).expect("a pipe to the device");
-        (clock.clone(), line(Box::new(pipe), &clock))
-    });
-    (runtime, local, clock, line)
-}
-
-#[divan::bench(sample_count = 20, sample_size = 1)]
-fn pipe_motion_driver_virtual_time(bencher: Bencher<'_, '_>) {
-    let (runtime, local, _clock, line) = in_a_world("pi-gcs2");
-    let mut stage = drivers::registry::motion("pi-gcs2", line, Expected::default()).expect("a driver");
-    local.block_on(&runtime, stage.connect(&channels())).expect("connected");
-    bencher.counter(ItemsCount::new(EXCHANGES)).bench_local(|| {
-        local.block_on(&runtime, async {
-            for _ in 0..EXCHANGES {
-                stage.positions(&["1", "2", "3"]).await.expect("positions");
-            }
-        });
-    });
-}
-
-#[divan::bench(sample_count = 20, sample_size = 1)]
-fn pipe_meter_driver_virtual_time(bencher: Bencher<'_, '_>) {
-    let (runtime, local, _clock, line) = in_a_world("thorlabs-pm");
-    let mut meter = drivers::registry::meter("thorlabs-pm", line, Expected::default()).expect("a driver");
-    let setup = drivers::meter::MeterSetup { wavelength_nm: 1310.0, averaging: 1, range: drivers::meter::Range::Auto };
-    local.block_on(&runtime, meter.connect(&setup)).expect("connected");
-    bencher.counter(ItemsCount::new(EXCHANGES)).bench_local(|| {
-        local.block_on(&runtime, async {
-            for _ in 0..EXCHANGES {
-                meter.read().await.expect("a reading");
-            }
-        });
-    });
-}
-
-/// The far side has a thread of its own, as the simulator is another program.
-#[divan::bench(sample_count = 10, sample_size = 1)]
-fn pty_bare(bencher: Bencher<'_, '_>) {
+/// A pseudo-terminal whose other end, on a thread of its own, gives the answers of `exchanges` in turn.
+fn bare(runtime: &Runtime, exchanges: Vec<Exchange>) -> impl AsyncRead + AsyncWrite + Unpin + use<> {
     let (named, name) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
-        let runtime = real_runtime().expect("a runtime");
-        runtime.block_on(async {
-            let (far, near) = tokio_serial::SerialStream::pair().expect("a pseudo-terminal");
+        real_runtime().expect("a runtime").block_on(async {
+            let (mut far, near) = tokio_serial::SerialStream::pair().expect("a pseudo-terminal");
             named.send(near.name().expect("a name")).expect("the bench waits");
-            answer(far).await;
+            let mut request = vec![0; 4096];
+            for exchange in exchanges.iter().cycle() {
+                if far.read_exact(&mut request[..exchange.request.len()]).await.is_err()
+                    || far.write_all(&exchange.reply).await.is_err()
+                {
+                    break;
+                }
+            }
             drop(near);
         });
     });
-    let runtime = real_runtime().expect("a runtime");
     let address = serial(name.recv().expect("a pseudo-terminal"));
-    let mut near = runtime.block_on(drivers::transport::open(&address)).expect("the port opens");
-    bencher.counter(ItemsCount::new(EXCHANGES)).bench_local(|| runtime.block_on(ask(&mut near)));
+    runtime.block_on(drivers::transport::open(&address)).expect("the port opens")
 }
 
 fn serial(path: String) -> Address {
-    let settings = SerialSettings { baud: LINE.baud, parity: Parity::None, flow: FlowControl::None };
+    let settings = SerialSettings { baud: 921_600, parity: Parity::None, flow: FlowControl::None };
     Address::Serial { path, settings }
 }
 
-#[divan::bench(sample_count = 10, sample_size = 1)]
-fn pty_motion_driver(bencher: Bencher<'_, '_>) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("device");
-    let link = Link::Serial { path: path.clone(), settings: LINE };
+/// Serves an instrument on a pseudo-terminal, on a thread of its own, as the simulator is another program.
+fn serve(word: &'static str, path: &std::path::Path) {
+    let link = Link::Serial { path: path.to_path_buf(), settings: line_settings(921_600) };
     std::thread::spawn(move || {
         let runtime = real_runtime().expect("a runtime");
         LocalSet::new().block_on(&runtime, async {
-            let (world, wiring) = alone("pi-gcs2", link, Clock::real());
-            let _server = Server::start(&world, &wiring, &ServeOptions::default()).await.expect("served");
+            let alone = Alone::new(word, models(word)[0], link, &Clock::real());
+            let _server = Server::start(&alone.world, &alone.wiring, &ServeOptions::default()).await.expect("served");
             std::future::pending::<()>().await;
         });
     });
     while !path.exists() {
         std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// Exchanges a second on a pseudo-terminal, and how many times as long they take as the same bytes bare.
+fn pseudo_terminal(word: &'static str) -> (f64, f64) {
     let runtime = real_runtime().expect("a runtime");
-    let address = serial(path.display().to_string());
-    let mut stage = runtime.block_on(async {
-        let stream = drivers::transport::open(&address).await.expect("the port opens");
-        let line = line(stream, &Clock::real());
-        let mut stage = drivers::registry::motion("pi-gcs2", line, Expected::default()).expect("a driver");
-        stage.connect(&channels()).await.expect("connected");
-        stage
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("device");
+    serve(word, &path);
+    let (mut any, asked) = runtime.block_on(async {
+        let clock = Clock::real();
+        let model = models(word)[0];
+        let stream = drivers::transport::open(&serial(path.display().to_string())).await.expect("the port opens");
+        let (stream, exchanges) = Counted::new(stream);
+        // Only for its channels.
+        let alone = Alone::new(word, model, Link::Tcp { address: String::new() }, &clock);
+        let mut any = Any::new(word, model, &alone, Box::new(stream), &clock);
+        any.connect().await.expect("connected");
+        any.ask().await.expect("an answer");
+        exchanges.take();
+        any.ask().await.expect("an answer");
+        let asked = exchanges.take();
+        exchanges.borrow_mut().clear();
+        (any, asked)
     });
-    bencher.counter(ItemsCount::new(EXCHANGES)).bench_local(|| {
+    let mut near = bare(&runtime, asked.clone());
+    let mut reply = vec![0; 4096];
+    let (mut took, mut ratios) = (Vec::new(), Vec::new());
+    for _ in 0..SLICES {
+        let begun = Instant::now();
         runtime.block_on(async {
-            for _ in 0..EXCHANGES {
-                stage.positions(&["1", "2", "3"]).await.expect("positions");
+            for _ in 0..SLICE {
+                for exchange in &asked {
+                    near.write_all(&exchange.request).await.expect("the other side is there");
+                    near.read_exact(&mut reply[..exchange.reply.len()]).await.expect("the other side answers");
+                }
             }
         });
-    });
+        let bare = begun.elapsed().as_secs_f64();
+        let begun = Instant::now();
+        runtime.block_on(async {
+            for _ in 0..SLICE {
+                any.ask().await.expect("an answer");
+            }
+        });
+        let driven = begun.elapsed().as_secs_f64();
+        took.push(driven / (SLICE * asked.len()) as f64);
+        ratios.push(driven / bare);
+    }
+    (1.0 / median(took), median(ratios))
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    let tell = arguments.iter().any(|a| a == "--wire");
+    println!(
+        "| protocol | exchanges/s of computing | % CPU streaming at {BAUD} | bytes a cycle | fewest | ratio | polls | \
+         PTY exchanges/s | PTY over bare |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|");
+    for Protocol { word, fewest } in PROTOCOLS {
+        if arguments.iter().skip(1).any(|a| !a.starts_with('-') && a != word) {
+            continue;
+        }
+        let (rate, cpu) = Bench::new(word, BAUD).streaming();
+        let cycle = Bench::new(word, BAUD).cycle();
+        let polls = cycle.windows(2).filter(|w| w[0].request == w[1].request).count();
+        let (sent, least) = (bytes(&cycle), fewest.iter().map(|b| b.len()).sum::<usize>());
+        let (pty_rate, pty_ratio) = pseudo_terminal(word);
+        println!(
+            "| {word} | {rate:.0} | {cpu:.2} | {sent} | {least} | {:.2} | {polls} | {pty_rate:.0} | {pty_ratio:.2} |",
+            sent as f64 / least as f64
+        );
+        if tell {
+            for Exchange { request, reply } in &cycle {
+                println!("    {:40} {}", request.escape_ascii().to_string(), reply.escape_ascii());
+            }
+        }
+    }
 }

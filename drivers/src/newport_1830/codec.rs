@@ -64,8 +64,9 @@ pub(super) fn status(answer: &[u8]) -> Option<Status> {
     })
 }
 
-/// Reads a power in watts: `+.11E-9`, `1.234E-06`.
+/// Reads a power in watts: `+.11E-9`, `1.234E-06`. It always has an exponent: without one it is a late status byte.
 pub(super) fn reading(answer: &[u8]) -> Option<Reading> {
+    answer.contains(&b'E').then_some(())?;
     scpi::finite(answer).map(|watts| Reading::Power(Power::from_watts(watts)))
 }
 

@@ -128,6 +128,8 @@ impl AsyncWrite for Segmented {
         let resumed = !this.segments.is_empty() && this.given == bytes;
         if !resumed {
             ready!(this.poll_send(cx))?;
+            // What is not whole by now never will be: a head with a changed length would swallow this one's answer.
+            this.decoder = Decoder::default();
             this.given = bytes.to_vec();
             this.segments = encode(bytes);
         }

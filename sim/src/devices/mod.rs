@@ -51,28 +51,44 @@ pub(crate) trait Device {
 
 /// Replies in the order of their commands, each ready at its time.
 #[derive(Debug, Default)]
-pub(crate) struct Replies(VecDeque<(f64, Vec<u8>)>);
+pub(crate) struct Replies {
+    queue: VecDeque<(f64, Vec<u8>)>,
+    /// What the queue holds, bytes.
+    held: usize,
+}
+
+/// A device whose output holds this much loses what else it has to say: whoever asks and does not listen costs no more
+/// than this and one reply.
+const HELD_MAX: usize = 1 << 20;
+/// A reply costs this besides its bytes.
+const REPLY_COST: usize = 64;
 
 impl Replies {
     pub(crate) fn push(&mut self, at_s: f64, bytes: Vec<u8>) {
+        if self.held >= HELD_MAX {
+            return;
+        }
+        self.held += bytes.len() + REPLY_COST;
         // A device works its commands off in order: no reply overtakes the one before it.
-        let at_s = self.0.back().map_or(at_s, |(last, _)| at_s.max(*last));
-        self.0.push_back((at_s, bytes));
+        let at_s = self.queue.back().map_or(at_s, |(last, _)| at_s.max(*last));
+        self.queue.push_back((at_s, bytes));
     }
 
     pub(crate) fn due(&self) -> Option<f64> {
-        self.0.front().map(|(at, _)| *at)
+        self.queue.front().map(|(at, _)| *at)
     }
 
     pub(crate) fn take(&mut self, now_s: f64) -> Option<Vec<u8>> {
         if self.due()? > now_s {
             return None;
         }
-        self.0.pop_front().map(|(_, bytes)| bytes)
+        let (_, bytes) = self.queue.pop_front()?;
+        self.held -= bytes.len() + REPLY_COST;
+        Some(bytes)
     }
 
     pub(crate) fn clear(&mut self) {
-        self.0.clear();
+        *self = Replies::default();
     }
 }
 

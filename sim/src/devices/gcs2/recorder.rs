@@ -105,7 +105,12 @@ impl Recorder {
     }
 
     fn named(args: &[&str]) -> Result<Vec<usize>, i32> {
-        if args.is_empty() { Ok((0..TABLES).collect()) } else { args.iter().map(|a| Recorder::table(a)).collect() }
+        match args.len() {
+            0 => Ok((0..TABLES).collect()),
+            // A line has room for a thousand times the same table, which would be an answer of 100 MB.
+            1..=TABLES => args.iter().map(|a| Recorder::table(a)).collect(),
+            _ => Err(COUNT),
+        }
     }
 
     /// Queries; none for another word.
