@@ -150,6 +150,16 @@ impl Method {
     }
 }
 
+/// What an array is aligned for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Objective {
+    /// The power of all channels together.
+    #[default]
+    Sum,
+    /// The weakest channel.
+    Weakest,
+}
+
 /// What the unit is, optically.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UnitSpec {
@@ -165,6 +175,8 @@ pub struct UnitSpec {
     pub mode_spread: f64,
     /// Diameter of a round aperture (photodiode, large core) that takes a spot of the mode field diameter, um: a flat top.
     pub aperture_diameter_um: Option<f64>,
+    /// Distance between the channels of an array along x, um; without it the unit is one channel.
+    pub channel_pitch_um: Option<f64>,
     /// Launched minus coupled power at the peak of a typical unit, dB.
     pub expected_loss_db: f64,
 }
@@ -203,6 +215,10 @@ pub enum Step {
         tolerance_db: f64,
         /// How to search.
         method: Method,
+        /// How far angles may be off those of the approach pose, degrees.
+        angle_range_deg: f64,
+        /// What an array is aligned for.
+        objective: Objective,
     },
     /// Measure a quantity here.
     Measure {

@@ -3,7 +3,7 @@
 use sha2::{Digest as _, Sha256};
 use units::text::{self, Faults, Table};
 
-use crate::{Axis, Limit, Method, Quantity, Recipe, Step, UnitSpec};
+use crate::{Axis, Limit, Method, Objective, Quantity, Recipe, Step, UnitSpec};
 
 /// Most steps a recipe may have; more is a mistake of a generator, not a product.
 const STEPS_MAX: usize = 200;
@@ -64,6 +64,7 @@ fn unit(t: &Table<'_>) -> Option<UnitSpec> {
     let chip = t.f64_within("chip_mode_field_diameter_um", 0.5, 200.0, mode.unwrap_or(1.0));
     let mode_spread = t.f64_within("mode_spread", 0.005, 0.3, MODE_SPREAD);
     let aperture = t.has("aperture_diameter_um").then(|| t.f64_within("aperture_diameter_um", 5.0, 2000.0, 50.0));
+    let pitch = t.has("channel_pitch_um").then(|| t.f64_within("channel_pitch_um", 10.0, 5000.0, 127.0));
     let loss = t.need_f64_within("expected_loss_db", 0.0, 60.0);
     Some(UnitSpec {
         components: components.into_iter().map(str::to_string).collect(),
@@ -72,6 +73,7 @@ fn unit(t: &Table<'_>) -> Option<UnitSpec> {
         chip_mode_field_diameter_um: chip,
         mode_spread,
         aperture_diameter_um: aperture,
+        channel_pitch_um: pitch,
         expected_loss_db: loss?,
     })
 }
@@ -179,11 +181,12 @@ const AXES_HINT: &str = "axes are x, y, z (um) and rx, ry, rz (degrees)";
 
 fn peak(t: &Table<'_>) -> Option<Step> {
     let names = t.str_list("axes").unwrap_or_else(|| vec!["x", "y", "z"]);
+    let method = t.choice("method", &Method::ALL.map(|m| (m.as_str(), m))).unwrap_or_default();
     let mut axes = Vec::new();
     for name in &names {
         match Axis::named(name) {
-            Some(axis) if axis.is_angle() => {
-                t.fault("axes", format!("\"{name}\" is an angle"), "peak searches x, y and z");
+            Some(axis) if axis.is_angle() && method != Method::Engine => {
+                t.fault("axes", format!("\"{name}\" is an angle"), "the engine alone searches angles");
             }
             Some(axis) if axes.contains(&axis) => t.fault("axes", format!("\"{name}\" twice"), "name each axis once"),
             Some(axis) => axes.push(axis),
@@ -197,7 +200,11 @@ fn peak(t: &Table<'_>) -> Option<Step> {
         axes,
         z_range_um: t.f64_within("z_range_um", 1.0, 5000.0, 100.0),
         tolerance_db: t.f64_within("tolerance_db", 0.001, 1.0, 0.02),
-        method: t.choice("method", &Method::ALL.map(|m| (m.as_str(), m))).unwrap_or_default(),
+        method,
+        angle_range_deg: t.f64_within("angle_range_deg", 0.05, 10.0, 1.0),
+        objective: t
+            .choice("objective", &[("sum", Objective::Sum), ("weakest", Objective::Weakest)])
+            .unwrap_or_default(),
     })
 }
 
@@ -266,7 +273,13 @@ mod tests {
         check("wavelength_nm = 1310", "wavelength_nm = \"1310\"", "expected a finite number, found string");
         check("wavelength_nm = 1310", "wavelength_nm = 13", "13 is outside 400 to 2000");
         check("axes = [\"x\", \"y\", \"z\"]", "axes = [\"x\", \"q\"]", "there is no axis \"q\"");
-        check("axes = [\"x\", \"y\", \"z\"]", "axes = [\"x\", \"rx\"]", "is an angle");
+        check("method = \"engine\"", "method = \"dither\"\nobjective = \"least\"", "\"least\" is not known");
+        let angle = "axes = [\"x\", \"y\", \"rx\"]\nmethod = \"dither\"\n#";
+        check(
+            "axes = [\"x\", \"y\", \"z\"]\nz_range_um = 150               # how far from z = 0 the focus may be\nmethod",
+            angle,
+            "is an angle",
+        );
         check("quantity = \"coupling_loss\"", "quantity = \"coupled_power\"", "a limit without a measurement");
         check("unit = \"dB\"", "unit = \"mW\"", "coupling_loss is in dB, not mW");
         check("upper = 1.8", "upper = 1.8\nlower = 2", "2 is above the upper limit 1.8");

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use recipes::Axis;
+use units::Reading;
 
 use super::{AxisInfo, ChannelInfo, Costs, Probe, ProbeInfo, SearchError};
 use crate::bench::{Bench, Pose, move_time};
-use crate::config::{AxisConfig, BenchConfig};
+use crate::config::{AxisConfig, BenchConfig, Channel, Role};
 use crate::event::Sample;
 
 /// Readings taken to learn what one costs.
@@ -82,6 +83,27 @@ impl<'b> BenchProbe<'b> {
     /// Searches see and move these axes alone; the trace keeps all.
     pub fn only(&mut self, axes: &[Axis]) {
         self.info.axes.retain(|a| axes.contains(&a.axis));
+    }
+
+    /// Every reading is of all the bench's signal channels at once, in the order of their lanes.
+    pub fn all_lanes(&mut self) {
+        let mut signals: Vec<&Channel> =
+            self.bench.config().channels.iter().filter(|c| c.role == Role::Signal).collect();
+        signals.sort_by_key(|c| c.lane);
+        let told = |c: &&Channel| ChannelInfo { name: c.name.clone(), floor: c.floor, relative_db: TECHNICAL_DB };
+        self.info.channels = signals.iter().map(told).collect();
+    }
+
+    /// One reading of the first signal, or of all channels that are asked for.
+    async fn readings(&mut self) -> Result<Vec<Reading>, SearchError> {
+        if self.info.channels.len() == 1 {
+            return Ok(vec![self.bench.read_signal().await?]);
+        }
+        let all = self.bench.read().await?;
+        let names = self.bench.config().channels.iter().map(|c| &c.name);
+        let named: Vec<(&String, Reading)> = names.zip(all).collect();
+        let of = |c: &ChannelInfo| named.iter().find(|(n, _)| **n == c.name).map(|(_, r)| *r);
+        Ok(self.info.channels.iter().filter_map(of).collect())
     }
 
     /// Keeps an axis between two positions, within what the bench allows.
@@ -213,13 +235,13 @@ impl Probe for BenchProbe<'_> {
     async fn measure(&mut self) -> Result<Sample, SearchError> {
         let commanded = self.bench.commanded().await?;
         let began = self.bench.clock().seconds();
-        let reading = self.bench.read_signal().await?;
+        let readings = self.readings().await?;
         let t_s = (began + self.bench.clock().seconds()) / 2.0;
         let actual = self.bench.pose().await?;
         let took = self.bench.clock().seconds() - began;
         learn(&mut self.info.costs.reading_s, &mut self.timed[1], took);
         let row = |pose: Pose| self.all.iter().map(|a| pose[*a]).collect();
-        let sample = Sample { t_s, commanded: row(commanded), actual: row(actual), readings: vec![reading] };
+        let sample = Sample { t_s, commanded: row(commanded), actual: row(actual), readings };
         self.keep(std::slice::from_ref(&sample))?;
         Ok(Sample { commanded: self.row(commanded), actual: self.row(actual), ..sample })
     }

@@ -2,7 +2,7 @@
 
 use std::f64::consts::PI;
 
-use recipes::{Axis, Recipe, Step, UnitSpec};
+use recipes::{Axis, Objective, Recipe, Step, UnitSpec};
 
 use crate::search::{AxisInfo, classical, engine, peak};
 
@@ -27,6 +27,13 @@ const WIDTH_DB: f64 = 4.0;
 /// Decibels that a Gaussian mode loses at one mode radius across the light.
 const DB_AT_RADIUS: f64 = 4.343;
 
+/// Distance of a stage's centre of rotation from the middle of the facet, um: set to it, give or take.
+const PIVOT_SD_UM: [f64; 3] = [100.0, 100.0, 200.0];
+
+/// Errors of an array's cores, um, and of its channels' losses, dB.
+const CORE_SD_UM: f64 = 0.4;
+const GAIN_SD_DB: f64 = 0.3;
+
 /// How near to a flat top's centre to come, um; and the ripple of speckle upon it, dB.
 const CENTRE_UM: f64 = 1.0;
 const SPECKLE_DB: f64 = 0.03;
@@ -49,6 +56,12 @@ pub struct Aim<'r> {
     pub tolerance_db: f64,
     /// Power expected at the peak, dBm.
     pub level_dbm: f64,
+    /// How far angles may be off, degrees.
+    pub angle_range_deg: f64,
+    /// What an array is aligned for.
+    pub objective: Objective,
+    /// Channels that are read; the array's, where the unit has a pitch.
+    pub channels: usize,
 }
 
 /// Distance across the light at which a mode's power has fallen by `depth_db`, um.
@@ -69,7 +82,11 @@ pub fn approach_z(recipe: &Recipe, step: usize) -> f64 {
 impl<'r> Aim<'r> {
     /// The aim of a recipe's step, if it is a peak search; the peak is within the reach of the first light before it.
     pub fn of(recipe: &'r Recipe, step: usize, level_dbm: f64) -> Option<Aim<'r>> {
-        let Some(Step::Peak { axes, z_range_um, tolerance_db, .. }) = recipe.steps.get(step) else { return None };
+        let Some(Step::Peak { axes, z_range_um, tolerance_db, angle_range_deg, objective, .. }) =
+            recipe.steps.get(step)
+        else {
+            return None;
+        };
         let threshold = recipe.steps[..step].iter().rev().find_map(|s| match s {
             Step::FirstLight { threshold_db, .. } => Some(-*threshold_db),
             _ => None,
@@ -82,6 +99,9 @@ impl<'r> Aim<'r> {
             z_limits: (centre - z_range_um, centre + z_range_um),
             tolerance_db: *tolerance_db,
             level_dbm,
+            angle_range_deg: *angle_range_deg,
+            objective: *objective,
+            channels: 1,
         })
     }
 
@@ -107,6 +127,23 @@ impl<'r> Aim<'r> {
         (self.unit.aperture_diameter_um.map_or(gaussian, |d| d / 2.0), along)
     }
 
+    /// The channels of an array along x, from its middle, um.
+    fn channels_um(&self) -> Vec<f64> {
+        let pitch = self.unit.channel_pitch_um.unwrap_or(0.0);
+        #[expect(clippy::cast_precision_loss, reason = "a handful of channels")]
+        let place = |i: usize| (i as f64 - (self.channels as f64 - 1.0) / 2.0) * pitch;
+        (0..self.channels).map(place).collect()
+    }
+
+    /// Angles that lose 4 dB, degrees: the mode's own divergence, or what moves the outer channels by a mode radius.
+    fn widths_deg(&self, across: f64, along: f64) -> [f64; 3] {
+        let moving = self.unit.mode_field_diameter_um / 2.0;
+        let own = (self.unit.wavelength_nm * 1e-3 / (PI * moving)).to_degrees();
+        let half = self.channels_um().last().copied().unwrap_or(0.0);
+        let by = |um: f64| if half > 0.0 { (1.4 * um / half).atan().to_degrees() } else { f64::INFINITY };
+        [own, own.min(by(along)), by(across).min(90.0)]
+    }
+
     /// For a classical method on a probe of these axes.
     pub fn classical(&self, axes: &[AxisInfo]) -> classical::Setup {
         let (across, along) = self.widths_um();
@@ -127,7 +164,10 @@ impl<'r> Aim<'r> {
         let (low, high) = self.z_limits;
         let aperture_um = self.unit.aperture_diameter_um.map(|d| d / 2.0);
         let (across, along) = self.widths_um();
-        let reach = SPREAD * self.reach_um;
+        let [rx, ry, rz] = self.widths_deg(across, along);
+        let (reach, angle) = (SPREAD * self.reach_um, SPREAD * self.angle_range_deg);
+        let turns = self.axes.iter().any(|a| a.is_angle());
+        let array = self.channels > 1;
         engine::Setup {
             wavelength_um,
             emitter_radius_um: fixed,
@@ -139,27 +179,30 @@ impl<'r> Aim<'r> {
                 search(Axis::X, reach),
                 search(Axis::Y, reach),
                 search(Axis::Z, SPREAD * (high - low) / 2.0),
-                0.0,
-                0.0,
-                0.0,
+                search(Axis::Rx, angle),
+                search(Axis::Ry, angle),
+                search(Axis::Rz, angle),
             ],
-            width: [across, across, along, 1.0, 1.0, 1.0],
+            width: [across, across, along, rx, ry, rz],
             level_dbm: self.level_dbm,
             level_sd_db: LEVEL_SD_DB,
             rotation_sd_deg: ROTATION_SD_DEG,
             shear_sd_deg: SHEAR_SD_DEG,
-            pivot_sd_um: [0.0; 3],
+            pivot_sd_um: if turns { PIVOT_SD_UM } else { [0.0; 3] },
             walk_sd: search(Axis::Z, WALK_SD),
-            channels_um: vec![0.0],
-            core_sd_um: 0.0,
-            gain_sd_db: 0.0,
+            channels_um: self.channels_um(),
+            core_sd_um: if array { CORE_SD_UM } else { 0.0 },
+            gain_sd_db: if array { GAIN_SD_DB } else { 0.0 },
             fringe: None,
             hills: None,
             aperture_um,
             centre_um: CENTRE_UM,
             ripple_db: if aperture_um.is_some() { SPECKLE_DB } else { 0.0 },
             spiral_um: None,
-            objective: engine::Objective::Sum,
+            objective: match self.objective {
+                Objective::Sum => engine::Objective::Sum,
+                Objective::Weakest => engine::Objective::Weakest,
+            },
             tolerance_db: self.tolerance_db,
             readings_max: READINGS_MAX,
         }

@@ -129,6 +129,10 @@ async fn classical(probe: &mut dyn Probe, aim: &Aim<'_>, method: Method) -> Resu
 
 /// How much brighter the brightest reading was than the end, dB, where it was by more than bound and noise explain.
 fn better_seen(found: &Found, samples: &[Sample], tolerance_db: f64) -> Option<f64> {
+    if samples.first().is_some_and(|s| s.readings.len() > 1) {
+        // Of an array the end is told by all channels together.
+        return None;
+    }
     let powers = samples.iter().filter_map(|s| s.readings.first().and_then(|r: &Reading| r.power()));
     let brightest = powers.filter_map(units::Power::dbm).fold(f64::NEG_INFINITY, f64::max);
     let better_db = brightest - found.power_dbm;
@@ -150,16 +154,21 @@ impl From<Doubt> for Halt {
 impl Run<'_> {
     pub(super) async fn peak(&mut self, method: Method) -> Result<Done, Halt> {
         let level = dbm(self.expected().await?);
-        let aim = Aim::of(self.job.recipe, self.step, level).expect("the step under way is a peak search");
+        let mut aim = Aim::of(self.job.recipe, self.step, level).expect("the step under way is a peak search");
         let sink = &mut *self.sink;
         let mut probe = BenchProbe::new(self.bench).await?.watched(|axes, samples| sink.samples("peak", axes, samples));
         probe.only(&aim.axes);
         probe.keep_within(Axis::Z, aim.z_limits);
+        if aim.unit.channel_pitch_um.is_some() && method == Method::Engine {
+            probe.all_lanes();
+            aim.channels = probe.info().channels.len();
+        }
+        let channels: Vec<String> = probe.info().channels.iter().map(|c| c.name.clone()).collect();
         let found = align(&mut probe, &aim, method).await;
         let axes: Vec<Axis> = probe.info().axes.iter().map(|a| a.axis).collect();
         let samples = probe.into_trace();
         let better = found.as_ref().ok().and_then(|f| better_seen(f, &samples, aim.tolerance_db));
-        self.trace("peak", samples);
+        self.trace("peak", channels, samples);
         let found = found?;
         let doubt = found.doubt.or(better.map(Doubt::BetterSeen));
         self.unsure = doubt.map(Halt::from);

@@ -247,7 +247,8 @@ impl<'a> Run<'a> {
             BenchProbe::new(self.bench).await?.watched(|axes, samples| sink.samples("first_light", axes, samples));
         let found = first_light::search(&mut probe, &setup).await;
         let samples = probe.into_trace();
-        self.trace("first_light", samples.clone());
+        let signal = vec![self.bench.config().signal().name.clone()];
+        self.trace("first_light", signal, samples.clone());
         let found = found?;
         match found.found {
             Some(at) => Ok(Done::saying(format!("light after {} legs at {}", found.legs, place(&self.axes(), &at)))),
@@ -401,7 +402,7 @@ impl<'a> Run<'a> {
         self.bench.config().axes.iter().map(|a| a.axis).collect()
     }
 
-    pub(super) fn trace(&mut self, search: &str, mut samples: Vec<Sample>) {
+    pub(super) fn trace(&mut self, search: &str, channels: Vec<String>, mut samples: Vec<Sample>) {
         for sample in &mut samples {
             sample.t_s = ((sample.t_s - self.began_s) * 1e6).round() / 1e6;
         }
@@ -410,7 +411,7 @@ impl<'a> Run<'a> {
             step: self.step,
             search: search.into(),
             axes: self.axes().iter().map(|a| a.as_str().to_string()).collect(),
-            channels: vec![self.bench.config().signal().name.clone()],
+            channels,
             samples,
         };
         emit(self.sink, &Event::Trace(trace));
