@@ -177,7 +177,7 @@ fn a_meter_that_was_switched_off_gives_an_error_and_no_reading() {
         driver.read().await.unwrap();
         device.borrow_mut().lose = vec!["D?"];
         device.borrow_mut().values.insert('U', 3);
-        device.borrow_mut().reading = "-10.00";
+        device.borrow_mut().reading = "-1.000E+01";
         let failure = driver.read().await.unwrap_err();
         assert_eq!(failure.to_string(), "pm: unit was set to 1 but reads back 3");
         assert!(driver.read().await.is_err());
