@@ -7,16 +7,18 @@ pub struct Requests {
     /// The forms: numbers are `#`, a control byte is `#` with its number, a `*` at the end stands for names. A message of a
     /// binary protocol is its number in hexadecimal.
     pub forms: &'static [&'static str],
+    /// Forms that only one of a driver's ways of connecting has.
+    pub more: &'static [&'static str],
     cut: fn(&[u8]) -> Vec<String>,
 }
 
 impl Requests {
     /// Anything: for a line whose driver is not known yet.
-    pub const ANY: Requests = Requests { forms: &[], cut: |_| Vec::new() };
+    pub const ANY: Requests = Requests { forms: &[], more: &[], cut: |_| Vec::new() };
 
     /// Whether everything that these bytes ask for is on the list.
     pub(crate) fn have(&self, bytes: &[u8]) -> bool {
-        (self.cut)(bytes).iter().all(|said| self.forms.iter().any(|form| is(said, form)))
+        (self.cut)(bytes).iter().all(|said| self.forms.iter().chain(self.more).any(|form| is(said, form)))
     }
 }
 
@@ -68,7 +70,7 @@ fn numberless(text: &str) -> String {
 }
 
 const fn text(forms: &'static [&'static str]) -> Requests {
-    Requests { forms, cut: texts }
+    Requests { forms, more: &[], cut: texts }
 }
 
 /// Of the driver of a word; `None` where there is none.
@@ -79,7 +81,8 @@ pub fn of(driver: &str) -> Option<Requests> {
         "thorlabs-apt" => THORLABS_APT,
         "newport-smc" => NEWPORT_SMC,
         "newport-esp" => NEWPORT_ESP,
-        "thorlabs-pm" | "thorlabs-pm-lan" => THORLABS_PM,
+        "thorlabs-pm" => THORLABS_PM,
+        "thorlabs-pm-lan" => THORLABS_PM_LAN,
         "keysight-pm" => KEYSIGHT_PM,
         "joinwit-pm" => JOINWIT_PM,
         "newport-1830" => NEWPORT_1830,
@@ -127,6 +130,7 @@ pub(crate) const ZABER_ASCII: Requests = text(&[
     "/# # # set maxspeed",
 ]);
 pub(crate) const THORLABS_APT: Requests = Requests {
+    more: &[],
     forms: &[
         "0x0005", "0x0012", "0x0060", "0x0210", "0x0211", "0x0413", "0x0414", "0x0423", "0x0424", "0x0443", "0x0453",
         "0x0465", "0x046B", "0x0480", "0x0490", "0x0603", "0x0604", "0x0606", "0x0607", "0x0609", "0x0610", "0x0612",
@@ -147,9 +151,6 @@ pub(crate) const THORLABS_PM: Requests = text(&[
     "*IDN?",
     "*CLS",
     "ABOR",
-    "ACQ#:FAST:FETC?",
-    "ACQ#:FAST:POW",
-    "ACQ#:FAST:RESET",
     "CONF#:POW",
     "CONF#?",
     "CONF:POW",
@@ -158,7 +159,6 @@ pub(crate) const THORLABS_PM: Requests = text(&[
     "INP#:FILT?",
     "INP:FILT #",
     "INP:FILT?",
-    "MEAS:SIMU?",
     "READ?",
     "SENS#:AVER:COUN #",
     "SENS#:AVER:COUN?",
@@ -199,6 +199,9 @@ pub(crate) const THORLABS_PM: Requests = text(&[
     "SYST:SENS#:IDN?",
     "SYST:SENS:IDN?",
 ]);
+/// Over Ethernet a PM103E and a PM5020 stream, and the two channels of the latter are read at once.
+pub(crate) const THORLABS_PM_LAN: Requests =
+    Requests { more: &["ACQ#:FAST:FETC?", "ACQ#:FAST:POW", "ACQ#:FAST:RESET", "MEAS:SIMU?"], ..THORLABS_PM };
 pub(crate) const KEYSIGHT_PM: Requests = text(&[
     "*IDN?",
     "*CLS",
@@ -248,6 +251,7 @@ pub(crate) const KEYSIGHT_PM: Requests = text(&[
     "SENS#:CHAN#:POW:WAV?",
 ]);
 pub(crate) const JOINWIT_PM: Requests = Requests {
+    more: &[],
     forms: &["0x0140", "0x0160", "0x0164", "0x0730"],
     // Head, address and length come before the command.
     cut: |bytes| {

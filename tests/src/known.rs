@@ -224,7 +224,12 @@ pub fn by_simulator(name: &str) -> Known {
             Known { replies: requests.clone(), requests }
         }
         // The meter's words are those of its serial port; what is its own is how they are packed.
-        "thorlabs-pm-lan" => Known { requests: ["segment".into()].into(), replies: ["segment".into()].into() },
+        // Streaming and reading two channels at once are shown by `tests/tests/streams.rs`.
+        "thorlabs-pm-lan" => {
+            let requests =
+                ["segment", "ACQ:FAST:FETC?", "ACQ:FAST:POW", "ACQ:FAST:RES", "MEAS:SIMU?"].map(String::from);
+            Known { requests: requests.into(), replies: ["segment".into()].into() }
+        }
         _ => kind(name).map(|k| text(name, &k)).unwrap_or_default(),
     }
 }
@@ -312,7 +317,10 @@ pub fn by_driver(name: &str) -> BTreeSet<String> {
     let list = drivers::requests::of(name).map(|r| r.forms).unwrap_or_default();
     match name {
         "thorlabs-apt" | "joinwit-pm" => list.iter().map(|f| (*f).to_string()).collect(),
-        "thorlabs-pm-lan" => ["segment".to_string()].into(),
+        "thorlabs-pm-lan" => {
+            let own = drivers::requests::of(name).map(|r| r.more).unwrap_or_default();
+            own.iter().flat_map(|f| word("thorlabs-pm", f)).chain(["segment".to_string()]).collect()
+        }
         "pi-gcs2" => {
             list.iter().flat_map(|f| if f.starts_with('#') { vec![(*f).to_string()] } else { word(name, f) }).collect()
         }

@@ -70,7 +70,9 @@ impl ThorlabsPm {
     /// The same for a meter's Ethernet port, which speaks in segments (PM103E, PM5020).
     pub fn over_ethernet(mut line: Line, expected: Expected) -> ThorlabsPm {
         line.wrap(|stream| Box::new(Segmented::new(stream)));
-        ThorlabsPm { ethernet: true, ..ThorlabsPm::new(line, expected) }
+        let mut driver = ThorlabsPm { ethernet: true, ..ThorlabsPm::new(line, expected) };
+        driver.line.speak(Protocol { requests: crate::requests::THORLABS_PM_LAN, ..scpi::PROTOCOL });
+        driver
     }
 
     pub(super) fn line_mut(&mut self) -> &mut Line {
