@@ -5,7 +5,9 @@ use sim::Fault;
 use sim::optics::CouplingMap;
 
 /// A text by its name, and its reader.
-pub(super) const TEXTS: &[(&str, fn(&[u8]))] = &[
+type Target = (&'static str, fn(&[u8]));
+
+pub(super) const TEXTS: &[Target] = &[
     ("recipe", |data| drop(recipes::Recipe::parse_bytes(data))),
     ("bench_file", bench_file),
     ("coupling_map", coupling_map),

@@ -1,6 +1,6 @@
 //! The benchmark of alignment landscapes: seeded scenes, a station with play, noise and lag, and searches tried on them.
 //!
-//! It knows what the light really is; a search sees a [`station::search::Probe`] and nothing else. Every number follows
+//! It knows what the light really is; a search sees a [`Probe`](::station::search::Probe) and nothing else. Every number follows
 //! from the landscape's name and the trial's number, on any machine: docs/scoreboard.md.
 
 mod aperture;
