@@ -1,6 +1,8 @@
 //! What bytes may do on a line, one table over all protocols: driver against simulated device, two independent writings
 //! of each. An answer that is cut, glued, late or noise is never taken for another value, and the line comes back.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -21,14 +23,17 @@ fn words() -> Vec<&'static str> {
 }
 
 /// What happens to the next lot of bytes from the device, and to those after it.
-type Harm = Rc<RefCell<Box<dyn FnMut(&[u8]) -> Vec<Vec<u8>>>>>;
+type Harm = Rc<RefCell<Change>>;
 
-fn none() -> Box<dyn FnMut(&[u8]) -> Vec<Vec<u8>>> {
+/// What becomes of an answer: the pieces that arrive.
+type Change = Box<dyn FnMut(&[u8]) -> Vec<Vec<u8>>>;
+
+fn none() -> Change {
     Box::new(|lot| vec![lot.to_vec()])
 }
 
 /// Does harm to the lot that comes after `pass` others, and to no other.
-fn once(pass: usize, mut harm: impl FnMut(&[u8]) -> Vec<Vec<u8>> + 'static) -> Box<dyn FnMut(&[u8]) -> Vec<Vec<u8>>> {
+fn once(pass: usize, mut harm: impl FnMut(&[u8]) -> Vec<Vec<u8>> + 'static) -> Change {
     let mut count = 0;
     Box::new(move |lot| {
         count += 1;
@@ -93,14 +98,7 @@ async fn look_after(word: &str, any: &mut Any, what: &str) -> Vec<f64> {
 }
 
 /// Looks once while harm is done, then once more: the first gives the truth or an error, the second the truth.
-async fn check(
-    word: &str,
-    any: &mut Any,
-    harm: &Harm,
-    truth: &[f64],
-    what: &str,
-    does: Box<dyn FnMut(&[u8]) -> Vec<Vec<u8>>>,
-) {
+async fn check(word: &str, any: &mut Any, harm: &Harm, truth: &[f64], what: &str, does: Change) {
     *harm.borrow_mut() = does;
     if let Ok(seen) = any.look().await {
         assert!(same(any, &seen, truth), "{word}, {what}: {seen:?} for {truth:?}");

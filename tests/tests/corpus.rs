@@ -1,5 +1,11 @@
 //! The stored inputs of the fuzz targets, replayed: whatever once did harm must never do it again.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that cannot go on has failed, and names the input first"
+)]
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process;
