@@ -155,7 +155,8 @@ impl Engine<'_> {
             expected_loss_db: expected + more,
             bound95_db: bound(&spread, expected) + most,
             power_dbm: value,
-            converged,
+            // Readings that no part explains say that the stage, not the part, is the trouble.
+            converged: converged && misfit < ODD,
             readings: self.readings,
             decisions: self.decisions,
         }
