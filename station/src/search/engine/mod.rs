@@ -3,6 +3,7 @@
 //! and says so with its bound.
 
 mod aperture;
+mod choice;
 mod design;
 mod fit;
 mod model;
@@ -270,7 +271,7 @@ fn levels(sample: &Sample) -> Result<Vec<f64>, SearchError> {
         .readings
         .iter()
         .map(|r| match r {
-            Reading::Power(p) => Ok(p.dbm().map_or(DARK_DBM, |d| (d + 30.0 - 30.0).max(DARK_DBM))),
+            Reading::Power(p) => Ok(p.dbm().map_or(DARK_DBM, |d| d.max(DARK_DBM))),
             Reading::UnderRange => Ok(DARK_DBM),
             Reading::Saturated => Err(SearchError::Saturated),
         })
