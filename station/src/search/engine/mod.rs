@@ -12,6 +12,8 @@ mod plan;
 mod play;
 mod spiral;
 mod survey;
+#[cfg(test)]
+mod tests;
 
 use recipes::Axis;
 use units::Reading;

@@ -263,3 +263,79 @@ impl Model {
         total.min(BENT_MAX_DB * BENT_MAX_DB)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Objective;
+    use super::*;
+
+    fn array() -> Model {
+        let setup = Setup {
+            wavelength_um: 1.31,
+            emitter_radius_um: 4.6,
+            receiver_radius_um: 4.7,
+            radius_sd: 0.02,
+            gap_um: 10.0,
+            offset: [0.0; AXES],
+            search: [4.0, 4.0, 20.0, 0.6, 0.6, 0.3],
+            width: [4.6, 4.6, 101.5, 5.2, 5.2, 0.9],
+            level_dbm: -1.5,
+            level_sd_db: 1.0,
+            rotation_sd_deg: 1.0,
+            shear_sd_deg: 0.2,
+            pivot_sd_um: [20.0, 20.0, 100.0],
+            walk_sd: 0.03,
+            channels_um: vec![-127.0, 0.0, 254.0],
+            core_sd_um: 0.3,
+            gain_sd_db: 0.2,
+            fringe: Some((0.075, 0.655)),
+            aperture_um: None,
+            centre_um: 0.3,
+            ripple_db: 0.0,
+            hills: None,
+            spiral_um: None,
+            objective: Objective::Sum,
+            tolerance_db: 0.01,
+            readings_max: 40,
+        };
+        Model::new(&setup, &[0.0; AXES], &[0.0; AXES], 0.01)
+    }
+
+    #[test]
+    fn slopes_by_every_parameter_and_by_the_pose_are_those_of_differences() {
+        let model = array();
+        // Every parameter off its mean, so that no slope is nothing by symmetry.
+        let p: Vec<f64> =
+            model.prior.iter().enumerate().map(|(i, q)| q.mean + q.sd * (0.3 + 0.07 * i as f64 % 0.5)).collect();
+        let (pose, t_s) = ([1.3, -0.9, 4.0, 0.5, -0.4, 0.2], 2.5);
+        let mut by = vec![0.0; p.len()];
+        let mut spare = vec![0.0; p.len()];
+        for channel in 0..3 {
+            model.channel_into(&p, &pose, t_s, channel, &mut by);
+            for index in &model.free {
+                let step = 1e-5 * model.prior[*index].sd;
+                let mut at = |sign: f64| {
+                    let mut q = p.clone();
+                    q[*index] += sign * step;
+                    model.channel_into(&q, &pose, t_s, channel, &mut spare)
+                };
+                let got = (at(1.0) - at(-1.0)) / (2.0 * step);
+                assert!(
+                    (got - by[*index]).abs() < 1e-4 * (1.0 + got.abs()),
+                    "{channel}, {index}: {got} {}",
+                    by[*index]
+                );
+            }
+            for k in 0..AXES {
+                let mut at = |sign: f64| {
+                    let mut moved = pose;
+                    moved[k] += sign * 1e-5;
+                    model.channel_into(&p, &moved, t_s, channel, &mut spare)
+                };
+                let got = (at(1.0) - at(-1.0)) / 2e-5;
+                let slope = super::super::fit::by_pose(&by, k);
+                assert!((got - slope).abs() < 1e-4 * (1.0 + got.abs()), "{channel}, axis {k}: {got} {slope}");
+            }
+        }
+    }
+}

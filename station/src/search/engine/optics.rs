@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mode_radius_off_loses_an_eighth_of_nothing_but_the_exponent() {
+    fn a_mode_radius_of_offset_loses_a_neper_and_two_rayleigh_lengths_half_the_power() {
         let c = coupled(1.55, 5.2, 5.2, 5.2, 0.0, 0.0);
         assert!((c.log + 1.0).abs() < 1e-12);
         let focus = coupled(1.55, 5.2, 5.2, 0.0, 2.0 * PI * 5.2 * 5.2 / 1.55, 0.0);

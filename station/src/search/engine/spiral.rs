@@ -1,11 +1,11 @@
 //! First light: one continuous spiral at the speed that acceleration allows, until a sample rises above the noise. Its
 //! samples are kept as readings for the fit.
 
-use units::{Power, Reading};
+use units::Power;
 
 use super::fit::Seen;
 use super::model::Pose;
-use super::{DARK_DBM, Engine};
+use super::{Engine, levels};
 use crate::search::SearchError;
 
 /// A sample above this many standard deviations of the noise is light: one false alarm in 10^8 samples.
@@ -24,7 +24,7 @@ const OVERLAP: f64 = 0.95;
 /// Samples of a sweep that go into the fit, at most.
 const KEPT: usize = 24;
 
-/// Spirals before there is said to be no light; each is half as wide as the one before.
+/// Spirals before there is said to be no light; the turns of each are half as far apart as those before.
 const SPIRALS: usize = 3;
 
 impl Engine<'_> {
@@ -84,7 +84,8 @@ impl Engine<'_> {
                 to
             })
             .collect();
-        let threshold = Power::from_watts(self.threshold_mw() * 1e-3);
+        let threshold_dbm = 10.0 * self.threshold_mw().log10();
+        let threshold = Power::from_dbm(threshold_dbm);
         let samples = self.probe.sweep_path(&commands, speed, Some(threshold)).await?;
         self.moved_s = self.probe.now_s();
         self.readings += samples.len();
@@ -100,39 +101,34 @@ impl Engine<'_> {
         }
         // Where the meter is one sample late, a sample belongs to the place of the one before.
         let late = usize::from(info.costs.lag_s > 0.0);
-        let power = |i: usize| match samples[i].readings.first() {
-            Some(Reading::Power(p)) => *p,
-            Some(Reading::Saturated) => threshold.attenuated(-60.0),
-            _ => Power::ZERO,
-        };
-        let found = (0..samples.len()).any(|i| power(i) > threshold);
+        let shown: Vec<Vec<f64>> = samples.iter().map(levels).collect::<Result<_, _>>()?;
+        let bright = |i: usize| self.value(&shown[i]) > threshold_dbm;
+        let found = (0..samples.len()).any(bright);
         let last = poses.last().copied().unwrap_or(*centre);
-        let brightest = (late..samples.len()).max_by(|a, b| power(*a).watts().total_cmp(&power(*b).watts()));
+        let brightest = (late..samples.len()).max_by(|a, b| self.value(&shown[*a]).total_cmp(&self.value(&shown[*b])));
         let there = brightest.map_or(last, |i| poses[i - late]);
         let near = |pose: &Pose| (pose[0] - there[0]).hypot(pose[1] - there[1]) < 2.2 * reach;
         let mut chosen: Vec<usize> = (late..samples.len()).filter(|i| near(&poses[*i - late])).collect();
-        let bright: Vec<usize> = chosen.iter().copied().filter(|i| power(*i) > threshold).collect();
         let stride = chosen.len().div_ceil(KEPT).max(1);
-        chosen = chosen
-            .into_iter()
-            .enumerate()
-            .filter(|(n, i)| n % stride == 0 || bright.contains(i))
-            .map(|(_, i)| i)
-            .collect();
-        if late > 0 && !samples.is_empty() && power(0) > threshold {
-            // What the meter saw before it moved.
-            let dbm = power(0).dbm().map_or(DARK_DBM, |d| d.max(DARK_DBM));
-            let t_s = samples[0].t_s - self.began_s;
-            self.data.seen.push(Seen { commands: self.data.history.len(), t_s, dbm: vec![dbm], bent: vec![0.0] });
+        chosen =
+            chosen.into_iter().enumerate().filter(|(n, i)| n % stride == 0 || bright(*i)).map(|(_, i)| i).collect();
+        // What a late meter saw before it moved.
+        let before = late > 0 && !samples.is_empty() && bright(0);
+        let mut seen: Vec<Seen> = Vec::new();
+        let mut see = |commands: usize, at: usize, of: usize| {
+            let dbm = shown[of].clone();
+            seen.push(Seen { commands, t_s: samples[at].t_s - self.began_s, bent: vec![0.0; dbm.len()], dbm });
+        };
+        if before {
+            see(self.data.history.len(), 0, 0);
         }
         for (i, pose) in poses.iter().enumerate() {
             self.data.history.push(*pose);
             if found && chosen.contains(&(i + late)) {
-                let dbm = power(i + late).dbm().map_or(DARK_DBM, |d| d.max(DARK_DBM));
-                let t_s = samples[i].t_s - self.began_s;
-                self.data.seen.push(Seen { commands: self.data.history.len(), t_s, dbm: vec![dbm], bent: vec![0.0] });
+                see(self.data.history.len(), i, i + late);
             }
         }
+        self.data.seen.extend(seen);
         self.command = last;
         Ok(found)
     }

@@ -1,0 +1,107 @@
+//! Whole alignments on a light that is a formula, apart from the engine's own.
+
+use async_trait::async_trait;
+
+use super::super::formula::Formula;
+use super::super::{Probe, ProbeInfo, SearchError};
+use super::{Aligned, Objective, Setup, align};
+use crate::event::Sample;
+
+fn setup() -> Setup {
+    Setup {
+        wavelength_um: 1.31,
+        emitter_radius_um: 4.6,
+        receiver_radius_um: 4.6,
+        radius_sd: 0.05,
+        gap_um: 0.0,
+        offset: [0.0; 6],
+        search: [7.0, 7.0, 30.0, 0.0, 0.0, 0.0],
+        width: [4.6, 4.6, 101.5, 1.0, 1.0, 1.0],
+        level_dbm: -1.0,
+        level_sd_db: 1.5,
+        rotation_sd_deg: 2.0,
+        shear_sd_deg: 0.2,
+        pivot_sd_um: [0.0; 3],
+        walk_sd: 0.03,
+        channels_um: vec![0.0],
+        core_sd_um: 0.0,
+        gain_sd_db: 0.0,
+        fringe: None,
+        aperture_um: None,
+        centre_um: 0.3,
+        ripple_db: 0.0,
+        hills: None,
+        spiral_um: None,
+        objective: Objective::Sum,
+        tolerance_db: 0.01,
+        readings_max: 60,
+    }
+}
+
+fn run(probe: &mut dyn Probe, setup: &Setup) -> Result<Aligned, SearchError> {
+    units::clock::virtual_runtime().unwrap().block_on(align(probe, setup))
+}
+
+#[test]
+fn the_peak_is_reached_with_play_and_noise_and_the_bound_holds() {
+    for (i, peak) in
+        [[7.0, -5.0, 12.0], [-1.0, 0.5, -40.0], [9.0, 9.0, 30.0], [0.0, -11.0, 0.0]].into_iter().enumerate()
+    {
+        for play in [0.0, 0.2, 1.0] {
+            let mut probe = Formula::new(peak, play, 0.005);
+            let got = run(&mut probe, &setup()).unwrap();
+            let left = probe.loss_db(&probe.actual);
+            assert!(got.converged && got.readings <= 16, "case {i}, play {play}: {got:?}");
+            assert!(left < 0.05 && left <= got.bound95_db + 0.01, "case {i}, play {play}: {left} {got:?}");
+            assert_eq!(got.position, probe.at, "the stage stands where the result says");
+        }
+    }
+}
+
+/// A stage whose x loses a third of a mode radius at every move.
+struct Slipping(Formula);
+
+#[async_trait(?Send)]
+impl Probe for Slipping {
+    fn info(&self) -> &ProbeInfo {
+        self.0.info()
+    }
+    fn now_s(&self) -> f64 {
+        self.0.now_s()
+    }
+    async fn position(&mut self) -> Result<Vec<f64>, SearchError> {
+        self.0.position().await
+    }
+    async fn move_to(&mut self, position: &[f64]) -> Result<(), SearchError> {
+        self.0.peak[0] += 1.5;
+        self.0.move_to(position).await
+    }
+    async fn measure(&mut self) -> Result<Sample, SearchError> {
+        self.0.measure().await
+    }
+    async fn sweep(&mut self, to: &[f64], speed: f64) -> Result<Vec<Sample>, SearchError> {
+        self.0.sweep(to, speed).await
+    }
+    async fn wait(&mut self, seconds: f64) {
+        self.0.wait(seconds).await;
+    }
+}
+
+#[test]
+fn a_stage_that_loses_steps_is_never_called_aligned() {
+    for peak in [[7.0, -5.0, 12.0], [-1.0, 0.5, -40.0], [-4.0, 8.0, 5.0]] {
+        let mut probe = Slipping(Formula::new(peak, 0.2, 0.005));
+        let got = run(&mut probe, &Setup { readings_max: 25, ..setup() });
+        let left = probe.0.loss_db(&probe.0.actual);
+        assert!(!got.as_ref().is_ok_and(|g| g.converged) || left < 0.1, "{left} {got:?}");
+    }
+}
+
+#[test]
+fn an_axis_that_the_probe_lacks_is_told_before_anything_moves() {
+    let mut probe = Formula::new([0.0; 3], 0.0, 0.005);
+    let mut setup = setup();
+    setup.search[4] = 1.0;
+    assert!(matches!(run(&mut probe, &setup), Err(SearchError::NoAxis(recipes::Axis::Ry))));
+    assert_eq!(probe.readings, 0);
+}
