@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use proptest::prelude::*;
 
+use super::recovery::RECOVERY_ATTEMPTS;
 use super::*;
 use crate::fake::Step::{Close, Hear, Say, Wait};
 use crate::fake::{Step, ms, on_virtual_clock, scripted};
