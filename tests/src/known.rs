@@ -181,7 +181,9 @@ fn literals(sources: &[&str]) -> BTreeSet<String> {
         if path.is_dir() {
             let listed = std::fs::read_dir(&path).expect("a folder of the simulator").flatten().map(|e| e.path());
             texts.extend(
-                listed.filter(|p| !p.ends_with("tests.rs")).map(|p| std::fs::read_to_string(p).expect("source")),
+                listed
+                    .filter(|p| !p.to_string_lossy().ends_with("tests.rs"))
+                    .map(|p| std::fs::read_to_string(p).expect("source")),
             );
         } else {
             texts.push(std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display())));
