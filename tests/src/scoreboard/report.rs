@@ -26,6 +26,24 @@ fn beside(row: &Row) -> [String; 3] {
     )
 }
 
+/// A row's figures, in the order of the columns of both tables; readings, time and loss with their 95 % beside.
+fn cells(r: &Row) -> [String; 12] {
+    [
+        percent(r.ok05),
+        percent(r.ok10),
+        percent(r.found),
+        format!("{:.0}", r.readings_med),
+        format!("{:.0}", r.readings_p95),
+        format!("{:.2}", r.time_med_s),
+        format!("{:.2}", r.time_p95_s),
+        format!("{:.3}", r.resid_med_db),
+        format!("{:.3}", r.resid_p95_db),
+        format!("{:.2}", r.lateral_err_med_um),
+        percent(r.below_best),
+        stated(r.bound_covered),
+    ]
+}
+
 /// A table for a terminal: one row a method, the bound above, a second implementation's figures at the right.
 pub fn table(rows: &[Row]) -> String {
     let mut out = String::new();
@@ -42,26 +60,14 @@ pub fn table(rows: &[Row]) -> String {
              worse %  bound held %  ms/decision | reference: <=0.05 %  readings  time s"
         );
         for r in group {
+            let cells = cells(r);
+            let widths = [8, 8, 6, 9, 6, 7, 6, 8, 6, 10, 8, 13];
+            let _ = write!(out, "  {:<16}", r.method);
+            for (cell, width) in cells.iter().zip(widths) {
+                let _ = write!(out, " {cell:>width$}");
+            }
             let [ok, readings, time] = beside(r);
-            let _ = writeln!(
-                out,
-                "  {:<16} {:>8} {:>8} {:>6} {:>9.0} {:>6.0} {:>7.2} {:>6.2} {:>8.3} {:>6.3} {:>10.2} {:>8} {:>13} \
-                 {:>12.3} | {ok:>19} {readings:>9} {time:>7}",
-                r.method,
-                percent(r.ok05),
-                percent(r.ok10),
-                percent(r.found),
-                r.readings_med,
-                r.readings_p95,
-                r.time_med_s,
-                r.time_p95_s,
-                r.resid_med_db,
-                r.resid_p95_db,
-                r.lateral_err_med_um,
-                percent(r.below_best),
-                stated(r.bound_covered),
-                r.cpu_ms_per_decision,
-            );
+            let _ = writeln!(out, " {:>12.3} | {ok:>19} {readings:>9} {time:>7}", r.cpu_ms_per_decision);
             if let Some(why) = &r.first_error {
                 let _ = writeln!(out, "    {} ended early, the first with: {why}", r.errors);
             }
@@ -86,24 +92,13 @@ pub fn markdown(rows: &[Row]) -> String {
                 centre um | worse than best % | bound held % | reference: %, readings, s |\n\
                 |---|---|---|---|---|---|---|---|---|---|---|\n";
         for r in group {
-            let [ok, readings, time] = beside(r);
+            let [ok05, ok10, found, n, n95, s, s95, left, left95, centre, worse, held] = cells(r);
+            let beside = beside(r).join(", ");
             let _ = writeln!(
                 out,
-                "| {} | {} | {} | {} | {:.0} ({:.0}) | {:.2} ({:.2}) | {:.3} ({:.3}) | {:.2} | {} | {} | {ok}, \
-                 {readings}, {time} |",
-                r.method,
-                percent(r.ok05),
-                percent(r.ok10),
-                percent(r.found),
-                r.readings_med,
-                r.readings_p95,
-                r.time_med_s,
-                r.time_p95_s,
-                r.resid_med_db,
-                r.resid_p95_db,
-                r.lateral_err_med_um,
-                percent(r.below_best),
-                stated(r.bound_covered),
+                "| {} | {ok05} | {ok10} | {found} | {n} ({n95}) | {s} ({s95}) | {left} ({left95}) | {centre} | {worse} | \
+                 {held} | {beside} |",
+                r.method
             );
         }
         out.push('\n');
