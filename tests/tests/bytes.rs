@@ -1,5 +1,6 @@
 //! What bytes may do on a line, one table over all protocols: driver against simulated device, two independent writings
 //! of each. An answer that is cut, glued, late or noise is never taken for another value, and the line comes back.
+#![expect(clippy::unwrap_used, reason = "what fails here is the test")]
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -20,15 +21,18 @@ fn words() -> Vec<&'static str> {
     [registry::MOTION, registry::METERS, registry::SOURCES, registry::SWITCHES].concat()
 }
 
-/// What happens to the next lot of bytes from the device, and to those after it.
-type Harm = Rc<RefCell<Box<dyn FnMut(&[u8]) -> Vec<Vec<u8>>>>>;
+/// What becomes of a lot of bytes, in the pieces in which it arrives.
+type Mangle = Box<dyn FnMut(&[u8]) -> Vec<Vec<u8>>>;
 
-fn none() -> Box<dyn FnMut(&[u8]) -> Vec<Vec<u8>>> {
+/// What happens to the next lot of bytes from the device, and to those after it.
+type Harm = Rc<RefCell<Mangle>>;
+
+fn none() -> Mangle {
     Box::new(|lot| vec![lot.to_vec()])
 }
 
 /// Does harm to the lot that comes after `pass` others, and to no other.
-fn once(pass: usize, mut harm: impl FnMut(&[u8]) -> Vec<Vec<u8>> + 'static) -> Box<dyn FnMut(&[u8]) -> Vec<Vec<u8>>> {
+fn once(pass: usize, mut harm: impl FnMut(&[u8]) -> Vec<Vec<u8>> + 'static) -> Mangle {
     let mut count = 0;
     Box::new(move |lot| {
         count += 1;
@@ -94,14 +98,7 @@ async fn look_after(word: &str, any: &mut Any, what: &str) -> Vec<f64> {
 }
 
 /// Looks once while harm is done, then once more: the first gives the truth or an error, the second the truth.
-async fn check(
-    word: &str,
-    any: &mut Any,
-    harm: &Harm,
-    truth: &[f64],
-    what: &str,
-    does: Box<dyn FnMut(&[u8]) -> Vec<Vec<u8>>>,
-) {
+async fn check(word: &str, any: &mut Any, harm: &Harm, truth: &[f64], what: &str, does: Mangle) {
     *harm.borrow_mut() = does;
     if let Ok(seen) = any.look().await {
         assert!(same(any, &seen, truth), "{word}, {what}: {seen:?} for {truth:?}");

@@ -1,5 +1,6 @@
 //! What a client's bytes may do to a simulated device, one table over all protocols: requests that are cut, flipped,
 //! glued or split. Whatever came, the device identifies itself afterwards as it did before.
+#![expect(clippy::unwrap_used, reason = "what fails here is the test")]
 
 use std::time::Duration;
 
@@ -15,8 +16,10 @@ const QUIET: Duration = Duration::from_millis(200);
 /// changed command has restarted is deaf for some seconds.
 const ATTEMPTS: u32 = 100;
 
+type Bytes = &'static [u8];
+
 /// Kind, who-are-you, and some requests; a text's line end is that of the first.
-const TABLE: &[(&str, &[u8], &[&[u8]])] = &[
+const TABLE: &[(&str, Bytes, &[Bytes])] = &[
     ("pi-gcs2", b"*IDN?\n", &[b"POS? 1 2\n", b"VEL 1 2.5 2 1\n", b"SPA 1 0x0E 1\n", b"\x05"]),
     ("zaber-ascii", b"/1 0 99 get system.serial\n", &[b"/1 1 07 move abs 10000\n", b"/1 0 08 get pos\n", b"/\n"]),
     (

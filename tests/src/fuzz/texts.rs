@@ -4,8 +4,11 @@ use drivers::identity::Identity;
 use sim::Fault;
 use sim::optics::CouplingMap;
 
-/// A text by its name, and its reader.
-pub(super) const TEXTS: &[(&str, fn(&[u8]))] = &[
+/// Reads bytes and throws away what came of it.
+type Reader = fn(&[u8]);
+
+/// Texts by their names.
+pub(super) const TEXTS: &[(&str, Reader)] = &[
     ("recipe", |data| drop(recipes::Recipe::parse_bytes(data))),
     ("bench_file", bench_file),
     ("coupling_map", coupling_map),
