@@ -14,7 +14,7 @@ mod tests;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use units::clock::Clock;
+use units::clock::{Clock, Limit};
 
 use crate::requests::Requests;
 use crate::transport::Stream;
@@ -114,6 +114,7 @@ pub struct Line {
     lost: Option<String>,
     last_reply: Option<Duration>,
     recoveries: u64,
+    limit: Limit,
     tap: Tap,
 }
 
@@ -140,6 +141,7 @@ impl Line {
             lost: None,
             last_reply: None,
             recoveries: 0,
+            limit: Limit::default(),
             tap: Tap::default(),
         }
     }
@@ -302,9 +304,11 @@ impl Line {
     async fn ask_once<T>(&mut self, query: &Query<'_>, parse: &impl Fn(&[u8]) -> Option<T>) -> Result<T, LineError> {
         self.unclean = true;
         let clock = self.clock.clone();
-        let Ok(ended) = clock.timeout(query.limit, self.write_and_read(query.request)).await else {
-            return Err(self.no_answer(query));
-        };
+        // A dropped future loses it, and the next makes a new one.
+        let mut limit = std::mem::take(&mut self.limit);
+        let ended = limit.timeout(&clock, query.limit, self.write_and_read(query.request)).await;
+        self.limit = limit;
+        let Ok(ended) = ended else { return Err(self.no_answer(query)) };
         let end = ended?;
         let now = self.clock.now();
         self.tap.note(now, Kind::Received, &self.buffer);

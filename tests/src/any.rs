@@ -49,22 +49,13 @@ impl Any {
         }
     }
 
-    /// Connects and brings the instrument to where [`Any::look`] gives the same each time.
+    /// Connects; a source is switched on. An axis is not referenced, which takes its time.
     ///
     /// # Errors
     /// The driver's words.
     pub async fn connect(&mut self) -> Result<(), String> {
         match self {
-            Any::Motion(stage, setup) => {
-                stage.connect(setup).await.map_err(told)?;
-                for channel in setup.iter() {
-                    let there = stage.states(&[&channel.channel]).await.map_err(told)?;
-                    if !there[0].referenced {
-                        stage.reference(&channel.channel).await.map_err(told)?;
-                    }
-                }
-                Ok(())
-            }
+            Any::Motion(stage, setup) => stage.connect(setup).await.map_err(told),
             Any::Meter(meter) => meter.connect(&meter_setup()).await.map_err(told),
             Any::Source(source, model) => {
                 source.connect(&source_setup(model)).await.map_err(told)?;
@@ -72,6 +63,21 @@ impl Any {
             }
             Any::Switch(switch) => switch.connect().await.map_err(told),
         }
+    }
+
+    /// References axes that are not.
+    ///
+    /// # Errors
+    /// The driver's words.
+    pub async fn reference(&mut self) -> Result<(), String> {
+        let Any::Motion(stage, setup) = self else { return Ok(()) };
+        for channel in setup {
+            let there = stage.states(&[&channel.channel]).await.map_err(told)?;
+            if !there[0].referenced {
+                stage.reference(&channel.channel).await.map_err(told)?;
+            }
+        }
+        Ok(())
     }
 
     /// Sends the instrument to a place between 0 and 1 of what it can do; returns what [`Any::look`] must then give
@@ -128,23 +134,14 @@ impl Any {
 }
 
 impl Any {
-    /// As [`Any::look`], but at the first channel only where the driver can.
-    ///
-    /// # Errors
-    /// The driver's words.
-    pub async fn look_at_one(&mut self) -> Result<Vec<f64>, String> {
-        match self {
-            Any::Motion(stage, setup) => stage.positions(&[&setup[0].channel]).await.map_err(told),
-            _ => self.look().await,
-        }
-    }
-
-    /// Asks what the instrument answers at once: a meter for its range, others as in [`Any::look`].
+    /// Asks what the instrument answers at once: a meter that tells its range for that, others as in [`Any::look`].
     ///
     /// # Errors
     /// The driver's words.
     pub async fn ask(&mut self) -> Result<Vec<f64>, String> {
         match self {
+            // This meter does not tell it; its driver knows it by heart.
+            Any::Meter(meter) if meter.channels() > 1 && meter.identity().maker == "Joinwit" => self.look().await,
             Any::Meter(meter) => Ok(vec![meter.range().await.map_err(told)?.watts()]),
             _ => self.look().await,
         }

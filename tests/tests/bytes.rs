@@ -54,6 +54,7 @@ fn with(word: &str, test: impl AsyncFnOnce(Any, Harm, Clock)) {
         tokio::task::spawn_local(wire::carry(far, device, clock.clone(), move |lot| (mangle.borrow_mut())(lot)));
         let mut any = Any::new(word, model, &alone, Box::new(near), &clock);
         any.connect().await.unwrap_or_else(|e| panic!("{word}: {e}"));
+        any.reference().await.unwrap_or_else(|e| panic!("{word}: {e}"));
         // A meter's first readings after it found its range are off.
         any.look().await.unwrap();
         clock.sleep(Duration::from_millis(500)).await;

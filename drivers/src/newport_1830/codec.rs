@@ -64,9 +64,11 @@ pub(super) fn status(answer: &[u8]) -> Option<Status> {
     })
 }
 
-/// Reads a power in watts: `+.11E-9`, `1.234E-06`. It always has an exponent: without one it is a late status byte.
+/// Reads a power in watts: `+.11E-9`, `1.234E-06`. A whole number is none: that is a late status byte.
 pub(super) fn reading(answer: &[u8]) -> Option<Reading> {
-    answer.contains(&b'E').then_some(())?;
+    if whole(answer).is_some() {
+        return None;
+    }
     scpi::finite(answer).map(|watts| Reading::Power(Power::from_watts(watts)))
 }
 
@@ -102,6 +104,7 @@ mod tests {
         assert_eq!(reading(b"1.0000E-04"), power(1e-4));
         assert_eq!(reading(b"+.11E-9"), power(0.11e-9));
         assert_eq!(reading(b"D?"), None);
+        assert_eq!(reading(b"144"), None);
         let ready = Status { parameter_error: false, command_error: false, over: false, done: true };
         assert_eq!((status(b"144"), status(b"128")), (Some(ready), Some(ready)));
         assert_eq!(status(b"156"), Some(Status { over: true, ..ready }));

@@ -4,7 +4,9 @@
 //! millisecond of tokio time, because tokio's timers have a grain of 1 ms. It leaps whenever the runtime is idle, so
 //! nothing outside the runtime may be awaited on it: such waits are blocking receives, which hold the clock.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
@@ -101,6 +103,31 @@ impl Clock {
     }
 }
 
+/// A limit for one piece of work after the other, on the same clock. A new timer that is due before all others costs two
+/// calls of the operating system; this one is put off instead, which costs none.
+#[derive(Debug, Default)]
+pub struct Limit(Option<Pin<Box<tokio::time::Sleep>>>);
+
+impl Limit {
+    /// As [`Clock::timeout`].
+    ///
+    /// # Errors
+    /// [`Elapsed`] when the limit is reached first; `work` is then dropped.
+    pub async fn timeout<F: Future>(&mut self, clock: &Clock, limit: Duration, work: F) -> Result<F::Output, Elapsed> {
+        // A timer that nobody waits for any more would be a place for the virtual clock to leap to.
+        let Kind::Real(scale) = clock.kind else { return clock.timeout(limit, work).await };
+        let end = Instant::now() + limit.div_f64(scale);
+        let timer = self.0.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(end)));
+        timer.as_mut().reset(end);
+        let mut work = pin!(work);
+        poll_fn(|cx| match work.as_mut().poll(cx) {
+            Poll::Ready(done) => Poll::Ready(Ok(done)),
+            Poll::Pending => timer.as_mut().poll(cx).map(|()| Err(Elapsed)),
+        })
+        .await
+    }
+}
+
 fn stretched(wait: Duration) -> Duration {
     let micros = wait.as_nanos().div_ceil(1000);
     Duration::from_millis(u64::try_from(micros).unwrap_or(u64::MAX))
@@ -124,6 +151,24 @@ pub fn real_runtime() -> std::io::Result<Runtime> {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn a_limit_used_again_ends_each_work_in_its_own_time_and_no_earlier() {
+        use super::*;
+        let ms = Duration::from_millis;
+        real_runtime().unwrap().block_on(async {
+            let (clock, mut limit) = (Clock::real(), Limit::default());
+            assert_eq!(limit.timeout(&clock, ms(5), std::future::pending::<()>()).await, Err(Elapsed));
+            assert_eq!(limit.timeout(&clock, ms(10_000), clock.sleep(ms(20))).await, Ok(()));
+            assert_eq!(limit.timeout(&clock, ms(5), std::future::pending::<()>()).await, Err(Elapsed));
+            assert!((ms(30)..ms(5000)).contains(&clock.now()));
+        });
+        virtual_runtime().unwrap().block_on(async {
+            let (clock, mut limit) = (Clock::simulated(), Limit::default());
+            assert_eq!(limit.timeout(&clock, ms(5), std::future::pending::<()>()).await, Err(Elapsed));
+            assert_eq!(clock.now(), ms(5));
+        });
+    }
+
     use super::*;
 
     #[test]

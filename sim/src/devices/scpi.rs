@@ -40,20 +40,28 @@ pub(crate) fn commands(line: &str) -> Vec<Command> {
 /// Whether a header is the one of a pattern: `[SENSe]:POWer[:DC]:RANGe[:UPPer]`. Nodes in brackets may be missing, each
 /// node is given in its short (capital letters) or long form, in any letter case, with the suffix 1 or 0 or none.
 pub(crate) fn is(header: &str, pattern: &str) -> bool {
-    let nodes: Vec<&str> = header.split(':').collect();
-    let pattern = pattern.replace('[', ":[").replace("[:", "[");
-    let wanted: Vec<(&str, bool)> = pattern
-        .split(':')
-        .filter(|p| !p.is_empty())
-        .map(|p| (p.trim_matches(['[', ']']), p.starts_with('[')))
-        .collect();
-    fits(&nodes, &wanted)
+    fits(Some(header), pattern)
 }
 
-fn fits(nodes: &[&str], wanted: &[(&str, bool)]) -> bool {
-    let Some(((node, optional), rest)) = wanted.split_first() else { return nodes.is_empty() };
-    let here = nodes.split_first().is_some_and(|(first, others)| node_is(first, node) && fits(others, rest));
-    here || (*optional && fits(nodes, rest))
+/// Asked some tens of times for each command: nothing is allocated.
+fn fits(nodes: Option<&str>, pattern: &str) -> bool {
+    let Some((node, optional, rest)) = first_node(pattern) else { return nodes.is_none() };
+    let here = nodes.is_some_and(|nodes| {
+        let (first, others) = nodes.split_once(':').map_or((nodes, None), |(first, others)| (first, Some(others)));
+        node_is(first, node) && fits(others, rest)
+    });
+    here || (optional && fits(nodes, rest))
+}
+
+/// The first node of a pattern, whether it may be missing, and the rest of the pattern.
+fn first_node(pattern: &str) -> Option<(&str, bool, &str)> {
+    let pattern = pattern.trim_start_matches(':');
+    if let Some(inner) = pattern.strip_prefix('[') {
+        let (node, rest) = inner.split_once(']').unwrap_or((inner, ""));
+        return Some((node.trim_matches(':'), true, rest));
+    }
+    let end = pattern.find([':', '[']).unwrap_or(pattern.len());
+    (end > 0).then(|| (&pattern[..end], false, &pattern[end..]))
 }
 
 fn node_is(given: &str, wanted: &str) -> bool {
@@ -67,8 +75,8 @@ fn node_is(given: &str, wanted: &str) -> bool {
 
 /// Whether a word is a pattern's, in its short (capital letters) or long form, in any letter case.
 pub(crate) fn word_is(given: &str, wanted: &str) -> bool {
-    let short: String = wanted.chars().filter(|c| !c.is_ascii_lowercase()).collect();
-    given.eq_ignore_ascii_case(wanted) || given.eq_ignore_ascii_case(&short)
+    let short = || wanted.bytes().filter(|b| !b.is_ascii_lowercase()).map(|b| b.to_ascii_uppercase());
+    given.eq_ignore_ascii_case(wanted) || given.bytes().map(|b| b.to_ascii_uppercase()).eq(short())
 }
 
 /// Bytes as a block of definite length (IEEE 488.2, 8.7.9).
