@@ -285,6 +285,52 @@ fn pseudo_terminal(word: &'static str) -> (f64, f64) {
     (1.0 / median(took), median(ratios))
 }
 
+/// A question and an answer of usual length.
+fn usual() -> Exchange {
+    Exchange { request: b"POS? 1\n".to_vec(), reply: b"1=1.234567\n".to_vec() }
+}
+
+/// Exchanges over a pipe in process with nothing else at either end, a second of computing.
+fn raw_pipe() -> f64 {
+    let runtime = virtual_runtime().expect("a runtime");
+    let Exchange { request, reply } = usual();
+    let (mut near, mut far) = tokio::io::duplex(4096);
+    let (asked, answered) = (request.clone(), reply.clone());
+    let local = LocalSet::new();
+    local.spawn_local(async move {
+        let mut heard = vec![0; asked.len()];
+        while far.read_exact(&mut heard).await.is_ok() && far.write_all(&answered).await.is_ok() {}
+    });
+    let cpu = cpu_s();
+    local.block_on(&runtime, async {
+        let mut heard = vec![0; reply.len()];
+        for _ in 0..100 * LOOKS {
+            near.write_all(&request).await.expect("the other side is there");
+            near.read_exact(&mut heard).await.expect("the other side answers");
+        }
+    });
+    (100 * LOOKS) as f64 / (cpu_s() - cpu)
+}
+
+/// Exchanges a second over a pseudo-terminal with nothing else at either end.
+fn raw_pseudo_terminal() -> f64 {
+    let runtime = real_runtime().expect("a runtime");
+    let Exchange { request, reply } = usual();
+    let mut near = bare(&runtime, vec![usual()]);
+    let mut heard = vec![0; reply.len()];
+    let took = (0..SLICES).map(|_| {
+        let begun = Instant::now();
+        runtime.block_on(async {
+            for _ in 0..SLICE {
+                near.write_all(&request).await.expect("the other side is there");
+                near.read_exact(&mut heard).await.expect("the other side answers");
+            }
+        });
+        begun.elapsed().as_secs_f64() / SLICE as f64
+    });
+    1.0 / median(took.collect())
+}
+
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     let tell = arguments.iter().any(|a| a == "--wire");
@@ -293,6 +339,13 @@ fn main() {
          PTY exchanges/s | PTY over bare |"
     );
     println!("|---|---|---|---|---|---|---|---|---|");
+    if arguments.iter().skip(1).all(|a| a.starts_with('-')) {
+        println!(
+            "| raw pipe, raw pseudo-terminal | {:.0} | - | - | - | - | - | {:.0} | 1 |",
+            raw_pipe(),
+            raw_pseudo_terminal()
+        );
+    }
     for Protocol { word, fewest } in PROTOCOLS {
         if arguments.iter().skip(1).any(|a| !a.starts_with('-') && a != word) {
             continue;

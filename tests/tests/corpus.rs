@@ -1,12 +1,6 @@
 //! The stored inputs of the fuzz targets, replayed: whatever once did harm must never do it again.
 #![expect(clippy::unwrap_used, reason = "what fails here is the test")]
 #![expect(clippy::print_stderr, reason = "which input hangs cannot be said otherwise")]
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "a test that cannot go on has failed, and names the input first"
-)]
-
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process;
