@@ -72,6 +72,8 @@ pub struct AreaScan {
     pub estimate: Estimate,
     /// What comes after.
     pub then: Then,
+    /// Samples to be recorded and fetched, about; each is some thirty bytes on the line.
+    pub samples: u32,
 }
 
 /// A gradient search: a small circle whose centre walks uphill.
@@ -95,6 +97,8 @@ pub struct GradientSearch {
     pub velocity: f64,
     /// It ends after so many changes of direction.
     pub direction_changes: u32,
+    /// Samples to be recorded and fetched, about; each is some thirty bytes on the line.
+    pub samples: u32,
 }
 
 /// What the controller recorded at one moment of a routine.
@@ -129,6 +133,15 @@ pub struct Aligned {
 /// [`crate::motion::MotionController::stop_all`].
 #[async_trait(?Send)]
 pub trait FastAlignment {
+    /// Whether the controller can be kept from leaving an area ([`FastAlignment::confine`]).
+    fn can_confine(&self) -> bool;
+
+    /// Sets the controller's own soft limits: channel, lower and upper end, um or degrees; read back. Nothing moves.
+    ///
+    /// # Errors
+    /// `NoChannel`, `Refused`, `ReadBack`.
+    async fn confine(&mut self, limits: &[(&str, f64, f64)]) -> Result<(), MotionError>;
+
     /// Value of an analog input as the routines see it, in its unit.
     async fn input(&mut self, input: u32) -> Result<f64, MotionError>;
 

@@ -56,6 +56,7 @@ fn area(channels: [&str; 2], middle: f64) -> AreaScan {
         path: Path::Raster,
         estimate: Estimate::Gauss(0.3, 1.0),
         then: Then::Maximum,
+        samples: 1000,
     }
 }
 
@@ -109,6 +110,7 @@ fn piezo_axes_climb_to_the_maximum_from_beside_it() {
             gain: 20.0,
             velocity: 500.0,
             direction_changes: 6,
+            samples: 1000,
         };
         let found = stage.alignment().unwrap().gradient_search(&search, LIMIT).await.unwrap();
         assert!(found.success && off_um(&world) < 0.5, "{} um off", off_um(&world));

@@ -22,8 +22,6 @@ const SERVO_TIME: u32 = 0x0E00_0200;
 const RECORDER_POINTS: u32 = 0x1600_0201;
 /// Where the controller does not say: the least of PI's own list (PIPython, datarecorder).
 const POINTS_DEFAULT: f64 = 1024.0;
-/// Samples fetched of a routine: enough for a picture, some seconds at 115200 baud.
-const SAMPLES: f64 = 1000.0;
 /// Rows fetched with one query: 8 KB, less than a second at 115200 baud.
 const ROWS: usize = 250;
 /// The same at 9600 baud.
@@ -33,6 +31,13 @@ const POSITION: u32 = 2;
 const INPUT: u32 = 150;
 /// Ways to the start of a scan and from its end, s.
 const WAYS_S: f64 = 2.0;
+
+/// What is recorded of a routine, and how many samples.
+struct Recorded<'a> {
+    channels: [&'a str; 2],
+    input: u32,
+    samples: u32,
+}
 
 /// Two axes, as the driver knows them.
 struct Pair {
@@ -71,13 +76,17 @@ impl Gcs2 {
     }
 
     /// Sets the recorder up for positions and input over `expected_s`; false where there is none to be had.
-    async fn record(&mut self, scan: &str, step: &str, input: u32, expected_s: f64) -> Result<bool, MotionError> {
+    async fn record(&mut self, of: &Recorded<'_>, expected_s: f64) -> Result<bool, MotionError> {
+        if of.samples == 0 {
+            return Ok(false);
+        }
         if !["DRC", "DRT", "RTR", "DRL?", "DRR?"].iter().all(|c| self.commands.contains(*c)) {
             return Ok(false);
         }
         let Some(servo_s) = self.parameter(SERVO_TIME).await? else { return Ok(false) };
         let held = self.parameter(RECORDER_POINTS).await?.unwrap_or(POINTS_DEFAULT);
-        let rate = (expected_s / servo_s / SAMPLES.min(held)).ceil().max(1.0);
+        let rate = (expected_s / servo_s / f64::from(of.samples).min(held)).ceil().max(1.0);
+        let Recorded { channels: [scan, step], input, .. } = of;
         let tables = format!("DRC 1 {scan} {POSITION} 2 {step} {POSITION} 3 {input} {INPUT}");
         self.set("all", &tables).await?;
         self.set("all", &format!("RTR {rate}")).await?;
@@ -86,13 +95,13 @@ impl Gcs2 {
         Ok(true)
     }
 
-    async fn recorded(&mut self, pair: &Pair) -> Result<Vec<AlignmentSample>, MotionError> {
+    async fn recorded(&mut self, pair: &Pair, samples: u32) -> Result<Vec<AlignmentSample>, MotionError> {
         let tables = ["1", "2", "3"];
         let query = harmless(b"DRL? 1 2 3\n", "three counts");
         let counts = self.ask("all", &query, |a| codec::axis_numbers(a, &tables)).await?;
         let least = counts.into_iter().fold(f64::INFINITY, f64::min);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded on both sides")]
-        let count = least.clamp(0.0, 2.0 * SAMPLES) as usize;
+        let count = least.clamp(0.0, 2.0 * f64::from(samples)) as usize;
         let (mut rows, mut sample_s) = (Vec::new(), 0.0);
         while rows.len() < count {
             let more = ROWS.min(count - rows.len());
@@ -116,15 +125,15 @@ impl Gcs2 {
     async fn align(
         &mut self,
         definition: &str,
-        channels: [&str; 2],
-        input: u32,
+        of: Recorded<'_>,
         times: (f64, Duration),
     ) -> Result<Aligned, MotionError> {
+        let channels = of.channels;
         let pair = self.pair(channels[0], channels[1])?;
         let axes = format!("{}, {}", pair.scan.axis, pair.step.axis);
         let (expected_s, limit) = times;
         self.set(&axes, definition).await?;
-        let records = self.record(channels[0], channels[1], input, expected_s).await?;
+        let records = self.record(&of, expected_s).await?;
         // It leaves the axes elsewhere than they were sent to.
         channels.iter().for_each(|c| self.forget_target(c));
         match self.set(&axes, &format!("FRS {NAME}")).await {
@@ -137,7 +146,7 @@ impl Gcs2 {
         self.await_routine(&channels, limit).await?;
         let mut aligned = self.result(&axes, &pair).await?;
         if records {
-            aligned.samples = self.recorded(&pair).await?;
+            aligned.samples = self.recorded(&pair, of.samples).await?;
         }
         Ok(aligned)
     }
@@ -238,6 +247,18 @@ impl Gcs2 {
 
 #[async_trait(?Send)]
 impl FastAlignment for Gcs2 {
+    fn can_confine(&self) -> bool {
+        self.has_soft_limits()
+    }
+
+    async fn confine(&mut self, limits: &[(&str, f64, f64)]) -> Result<(), MotionError> {
+        let names: Vec<&str> = limits.iter().map(|(channel, ..)| *channel).collect();
+        let known = self.known(&names)?;
+        let own = limits.iter().zip(&known).map(|((c, low, high), k)| (*c, low / k.factor(), high / k.factor()));
+        let own: Vec<(&str, f64, f64)> = own.collect();
+        self.set_soft_limits(&own).await
+    }
+
     async fn input(&mut self, input: u32) -> Result<f64, MotionError> {
         let name = input.to_string();
         let request = codec::query("TCI", &[name.as_str()]);
@@ -250,13 +271,15 @@ impl FastAlignment for Gcs2 {
         let pair = self.pair(channels[0], channels[1])?;
         let expected_s = scan.step.length / scan.velocity.max(1e-9) + WAYS_S;
         let expected_s = expected_s.min(limit.as_secs_f64());
-        self.align(&self.area_text(scan, &pair), channels, scan.input, (expected_s, limit)).await
+        let recorded = Recorded { channels, input: scan.input, samples: scan.samples };
+        self.align(&self.area_text(scan, &pair), recorded, (expected_s, limit)).await
     }
 
     async fn gradient_search(&mut self, search: &GradientSearch, limit: Duration) -> Result<Aligned, MotionError> {
         let channels = [search.scan.as_str(), search.step.as_str()];
         let pair = self.pair(channels[0], channels[1])?;
-        self.align(&self.gradient_text(search, &pair), channels, search.input, (limit.as_secs_f64(), limit)).await
+        let recorded = Recorded { channels, input: search.input, samples: search.samples };
+        self.align(&self.gradient_text(search, &pair), recorded, (limit.as_secs_f64(), limit)).await
     }
 }
 

@@ -122,6 +122,7 @@ fn area() -> AreaScan {
         path: Path::Raster,
         estimate: Estimate::Gauss(0.2, 1.0),
         then: Then::Maximum,
+        samples: 1000,
     }
 }
 
@@ -215,6 +216,7 @@ fn a_gradient_search_is_defined_in_the_controllers_unit() {
             gain: 20.0,
             velocity: 100.0,
             direction_changes: 6,
+            samples: 1000,
         };
         driver.alignment().unwrap().gradient_search(&search, LIMIT).await.unwrap();
         let defined = "FDG 1 X Y ML 0.01 A 1 MIA 0.001 MAA 0.004 F 23 SP 20 V 0.1 MDC 6";

@@ -225,24 +225,32 @@ impl Gcs2 {
         if !self.has_soft_limits() {
             return Ok(());
         }
+        let limits: Vec<(&str, f64, f64)> = channels.iter().zip(items).map(|(c, i)| (*c, i.lower, i.upper)).collect();
+        self.set_soft_limits(&limits).await
+    }
+
+    /// Sets the soft limits of channels, in their own units, and reads them back.
+    pub(super) async fn set_soft_limits(&mut self, limits: &[(&str, f64, f64)]) -> Result<(), MotionError> {
+        let off: Vec<(&str, f64)> = limits.iter().map(|l| (l.0, 0.0)).collect();
+        let lower: Vec<(&str, f64)> = limits.iter().map(|l| (l.0, l.1)).collect();
+        let upper: Vec<(&str, f64)> = limits.iter().map(|l| (l.0, l.2)).collect();
+        let on: Vec<(&str, f64)> = limits.iter().map(|l| (l.0, 1.0)).collect();
         // Off first: a new lower end above the old upper one would be refused.
-        self.soft_limit("SSL", "soft limits off", channels, |_| 0.0, items).await?;
-        self.soft_limit("NLM", "lower soft limit", channels, |i| i.lower, items).await?;
-        self.soft_limit("PLM", "upper soft limit", channels, |i| i.upper, items).await?;
-        self.soft_limit("SSL", "soft limits on", channels, |_| 1.0, items).await
+        self.soft_limit("SSL", "soft limits off", &off).await?;
+        self.soft_limit("NLM", "lower soft limit", &lower).await?;
+        self.soft_limit("PLM", "upper soft limit", &upper).await?;
+        self.soft_limit("SSL", "soft limits on", &on).await
     }
 
     async fn soft_limit(
         &mut self,
         mnemonic: &str,
         what: &'static str,
-        channels: &[&str],
-        value: fn(&Item<'_>) -> f64,
-        items: &[Item<'_>],
+        pairs: &[(&str, f64)],
     ) -> Result<(), MotionError> {
-        let pairs: Vec<(&str, f64)> = channels.iter().zip(items).map(|(c, i)| (*c, value(i))).collect();
-        self.set("all", &codec::command(mnemonic, &pairs)).await?;
-        let read = self.numbers(mnemonic, channels).await?;
+        let channels: Vec<&str> = pairs.iter().map(|(c, _)| *c).collect();
+        self.set("all", &codec::command(mnemonic, pairs)).await?;
+        let read = self.numbers(mnemonic, &channels).await?;
         match pairs.iter().zip(read).find(|((_, sent), read)| !same(*sent, *read)) {
             Some(((channel, sent), read)) => {
                 Err(self.read_back(self.axis(channel), what, codec::number(*sent), codec::number(read)))
@@ -251,7 +259,7 @@ impl Gcs2 {
         }
     }
 
-    fn has_soft_limits(&self) -> bool {
+    pub(super) fn has_soft_limits(&self) -> bool {
         ["NLM", "PLM", "SSL"].iter().all(|c| self.commands.contains(*c))
     }
 

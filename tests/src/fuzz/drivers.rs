@@ -123,6 +123,7 @@ async fn moves(stage: &mut dyn MotionController, alone: &Alone, clock: &Clock) -
             path: Path::Raster,
             estimate: Estimate::Gauss(0.3, 1.0),
             then: Then::Maximum,
+            samples: 1000,
         };
         let _ = clock.timeout(WAIT, routines.area_scan(&scan, WAIT)).await;
     }
