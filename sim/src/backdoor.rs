@@ -3,7 +3,7 @@
 
 use crate::bond::epoxy::{Lit, Phase};
 use crate::faults::Fault;
-use crate::part::Part;
+use crate::part::{Part, mean_db};
 use crate::world::{Ordered, Patch, World};
 
 /// The truth at one moment.
@@ -27,6 +27,8 @@ pub struct Truth {
     pub lane_loss_db: Vec<f64>,
     /// The least loss that the unit can have on its first lane, dB.
     pub best_loss_db: f64,
+    /// Loss of the mean power of all lanes here, dB.
+    pub mean_loss_db: f64,
     /// Power launched towards the unit, W.
     pub launched_w: f64,
     /// The laser gives light.
@@ -113,6 +115,7 @@ impl BackDoor {
             focus_um: inner.part.aligned.um,
             focus_rad: inner.part.aligned.rad,
             loss_db: lane_loss_db.first().copied().unwrap_or(f64::INFINITY),
+            mean_loss_db: mean_db(&lane_loss_db),
             lane_loss_db,
             best_loss_db: inner.part.best_loss_db(inner.source.wavelength_um),
             launched_w: inner.launched_w(now),
@@ -125,6 +128,16 @@ impl BackDoor {
             moving: inner.axes.values().any(|a| a.moving(now))
                 || inner.hexapod.as_ref().is_some_and(|h| h.state.moving(now)),
         }
+    }
+
+    /// What the alignment leaves against the best one of this unit, dB: of an array by the mean power of all lanes.
+    pub fn left_db(&self) -> f64 {
+        let truth = self.truth();
+        if truth.lane_loss_db.len() < 2 {
+            return truth.loss_db - truth.best_loss_db;
+        }
+        let inner = self.world.inner.borrow();
+        truth.mean_loss_db - inner.part.least_mean_loss_db(inner.source.wavelength_um)
     }
 
     /// Switches the curing lamp on at an irradiance (share of the rated one), or off.
