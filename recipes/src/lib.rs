@@ -115,11 +115,17 @@ pub enum Method {
     RasterCentroid,
     /// A spiral until there is light, then a hill climb.
     Spiral,
+    /// Circles that the controller walks uphill by itself across the light; the engine confirms.
+    GradientSearch,
+    /// An area that the controller scans by itself across the light; the engine confirms.
+    AreaScan,
+    /// Engine or controller, by what is predicted to be fastest.
+    Auto,
 }
 
 impl Method {
     /// All methods.
-    pub const ALL: [Method; 8] = [
+    pub const ALL: [Method; 11] = [
         Method::Engine,
         Method::Parabola,
         Method::HillClimb,
@@ -128,6 +134,9 @@ impl Method {
         Method::RasterFit,
         Method::RasterCentroid,
         Method::Spiral,
+        Method::GradientSearch,
+        Method::AreaScan,
+        Method::Auto,
     ];
 
     /// The method's name in files and on the command line.
@@ -141,7 +150,15 @@ impl Method {
             Method::RasterFit => "raster_fit",
             Method::RasterCentroid => "raster_centroid",
             Method::Spiral => "spiral",
+            Method::GradientSearch => "gradient_search",
+            Method::AreaScan => "area_scan",
+            Method::Auto => "auto",
         }
+    }
+
+    /// Whether a controller does it by itself, which it does with two axes across the light.
+    pub fn is_the_controllers(self) -> bool {
+        matches!(self, Method::GradientSearch | Method::AreaScan)
     }
 
     /// The method of a name.

@@ -37,8 +37,7 @@ fn recipe(root: &Table<'_>, text: &str) -> Option<Recipe> {
     let description = root.str("description").unwrap_or_default();
     let fixture = root.need_str("fixture");
     let unit = root.need_table("unit").and_then(|t| unit(&t));
-    let flat_top = unit.as_ref().is_some_and(|u| u.aperture_diameter_um.is_some());
-    let steps = steps(root, flat_top);
+    let steps = steps(root, unit.as_ref());
     let limits = limits(root, steps.as_deref().unwrap_or_default());
     Some(Recipe {
         product: product?.to_string(),
@@ -78,7 +77,7 @@ fn unit(t: &Table<'_>) -> Option<UnitSpec> {
     })
 }
 
-fn steps(root: &Table<'_>, flat_top: bool) -> Option<Vec<Step>> {
+fn steps(root: &Table<'_>, unit: Option<&UnitSpec>) -> Option<Vec<Step>> {
     let tables = root.tables("steps");
     if tables.is_empty() {
         if !root.has("steps") {
@@ -89,15 +88,23 @@ fn steps(root: &Table<'_>, flat_top: bool) -> Option<Vec<Step>> {
     if tables.len() > STEPS_MAX {
         root.fault("steps", format!("{} steps", tables.len()), format!("at most {STEPS_MAX}"));
     }
+    let flat_top = unit.is_some_and(|u| u.aperture_diameter_um.is_some());
+    let array = unit.is_some_and(|u| u.channel_pitch_um.is_some());
     let mut done = Done::default();
     let mut steps = Vec::new();
     for table in &tables {
         if let Some(step) = step(table) {
             done.check(table, &step);
             // A flat top says nothing of the distance along the light.
-            if flat_top && matches!(&step, Step::Peak { axes, method: Method::Engine, .. } if axes.contains(&Axis::Z)) {
+            if flat_top
+                && matches!(&step, Step::Peak { axes, method: Method::Engine | Method::Auto, .. } if axes.contains(&Axis::Z))
+            {
                 let hint = "give axes = [\"x\", \"y\"], or method = \"parabola\"";
                 table.fault("axes", "the engine centres a flat top (`aperture_diameter_um`) in x and y alone", hint);
+            }
+            if array && matches!(&step, Step::Peak { method, .. } if method.is_the_controllers()) {
+                let hint = "use the engine, which reads all channels at once";
+                table.fault("method", "a controller sees one channel of an array (`channel_pitch_um`)", hint);
             }
             steps.push(step);
         }
@@ -185,8 +192,12 @@ fn peak(t: &Table<'_>) -> Option<Step> {
     let mut axes = Vec::new();
     for name in &names {
         match Axis::named(name) {
-            Some(axis) if axis.is_angle() && method != Method::Engine => {
-                t.fault("axes", format!("\"{name}\" is an angle"), "the engine alone searches angles");
+            Some(axis) if axis.is_angle() && method == Method::Parabola => {
+                t.fault("axes", format!("\"{name}\" is an angle"), "parabolas do not search angles: the engine does");
+            }
+            Some(axis) if !matches!(axis, Axis::X | Axis::Y) && method.is_the_controllers() => {
+                let message = format!("\"{name}\" is not across the light");
+                t.fault("axes", message, "a controller searches x and y by itself: give [\"x\", \"y\"]");
             }
             Some(axis) if axes.contains(&axis) => t.fault("axes", format!("\"{name}\" twice"), "name each axis once"),
             Some(axis) => axes.push(axis),
@@ -274,12 +285,13 @@ mod tests {
         check("wavelength_nm = 1310", "wavelength_nm = 13", "13 is outside 400 to 2000");
         check("axes = [\"x\", \"y\", \"z\"]", "axes = [\"x\", \"q\"]", "there is no axis \"q\"");
         check("method = \"engine\"", "method = \"dither\"\nobjective = \"least\"", "\"least\" is not known");
-        let angle = "axes = [\"x\", \"y\", \"rx\"]\nmethod = \"dither\"\n#";
-        check(
-            "axes = [\"x\", \"y\", \"z\"]\nz_range_um = 150               # how far from z = 0 the focus may be\nmethod",
-            angle,
-            "is an angle",
-        );
+        let searched = "axes = [\"x\", \"y\", \"z\"]\nz_range_um = 150               # how far from z = 0 the focus may be\nmethod";
+        check(searched, "axes = [\"x\", \"y\", \"rx\"]\nmethod = \"parabola\"\n#", "is an angle");
+        check("method = \"engine\"", "method = \"area_scan\"", "\"z\" is not across the light");
+        let array = "axes = [\"x\", \"y\"]\nmethod = \"gradient_search\"\n#";
+        let pitch = good().replace("expected_loss_db = 1.0", "channel_pitch_um = 250\nexpected_loss_db = 1.0");
+        let got = faults(&pitch.replace(searched, array));
+        assert!(got.contains("sees one channel of an array"), "{got}");
         check("quantity = \"coupling_loss\"", "quantity = \"coupled_power\"", "a limit without a measurement");
         check("unit = \"dB\"", "unit = \"mW\"", "coupling_loss is in dB, not mW");
         check("upper = 1.8", "upper = 1.8\nlower = 2", "2 is above the upper limit 1.8");

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use drivers::motion::MotionError;
+use firstlight::benches;
 use firstlight::wiring::{WorldPorts, wiring};
 use recipes::Axis;
 use sim::{LineSettings, Parity, World};
@@ -17,7 +18,10 @@ use units::clock::{Clock, virtual_runtime};
 
 /// Lets an earlier program say something to the controller, then connects a bench whose file says `key` of it.
 fn after<T>(said: &str, key: &str, act: impl AsyncFnOnce(Result<Bench, BenchError>, World) -> T) -> T {
-    let text = tests::hexapod_bench().replace("model = \"C-887\"", &format!("model = \"C-887\"\n{key}"));
+    let text = benches::named("fibre-array")
+        .unwrap()
+        .replace("pivot_um", "# pivot_um")
+        .replace("model = \"C-887\"", &format!("model = \"C-887\"\n{key}"));
     let config = BenchConfig::parse(&text).unwrap();
     let runtime = virtual_runtime().unwrap();
     LocalSet::new().block_on(&runtime, async {
@@ -57,7 +61,7 @@ fn a_foreign_system_is_refused_by_name_with_what_to_do() {
             assert!(told.hint().contains("KEN ZERO") && told.hint().contains("`coordinates`"), "{}", told.hint());
             let text = told.to_string();
             let systems = format!("coordinate system {active} is in force, where the bench counts on {expected}:");
-            assert!(text.starts_with("stage: axes x, y, z, rx, ry, rz: ") && text.contains(&systems), "{text}");
+            assert!(text.starts_with("hexapod: axes x, y, z, rx, ry, rz: ") && text.contains(&systems), "{text}");
         });
     }
 }

@@ -218,8 +218,8 @@ fn a_fine_axis_stacked_on_a_coarse_one_moves_the_same_fibre() {
 
 #[test]
 fn a_hexapod_turns_an_array_and_each_lane_sees_it() {
-    let text = tests::hexapod_bench();
-    in_world(&text, 3, async |bench, door, _| {
+    let text = firstlight::benches::named("fibre-array").unwrap();
+    in_world(text, 3, async |bench, door, _| {
         to_the_peak(bench, &door).await;
         let turned = door.truth().focus_rad.map(f64::to_degrees);
         bench.move_to(&[(Axis::Rx, turned[0]), (Axis::Ry, turned[1]), (Axis::Rz, turned[2])]).await.unwrap();

@@ -14,7 +14,7 @@ pub fn wiring(config: &BenchConfig) -> Wiring {
     for (name, controller) in &config.controllers {
         let axes = config.axes.iter().filter(|a| a.controller == *name);
         let axes = axes.map(|a| (a.axis.to_string(), a.channel.clone())).collect();
-        instruments.push(instrument(controller, sim::Role::Motion { axes }));
+        instruments.push(instrument(&controller.instrument, sim::Role::Motion { axes }));
     }
     for (name, meter) in &config.meters {
         let channels = config.channels.iter().filter(|c| c.meter == *name);

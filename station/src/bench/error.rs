@@ -82,6 +82,43 @@ pub enum BenchError {
         /// Stage axis.
         axis: Axis,
     },
+    /// No controller of the bench searches by itself.
+    #[error(
+        "no controller of the bench moves both axes across the light, sees the light and can be kept within the envelope"
+    )]
+    NoRoutine,
+    /// A controller's analog input sees no light.
+    #[error("{instrument}: analog input {input} sees no light")]
+    InputDark {
+        /// Bench name of the controller.
+        instrument: String,
+        /// Its input.
+        input: u32,
+    },
+    /// A routine refused before a byte was sent: faster than the envelope allows.
+    #[error("routine refused: it would move axis {axis} at {speed:.0} um/s, where {limit:.0} um/s is the limit")]
+    RoutineTooFast {
+        /// Stage axis.
+        axis: Axis,
+        /// Greatest speed, um/s.
+        speed: f64,
+        /// Limit, um/s.
+        limit: f64,
+    },
+    /// The controller has no centre of rotation that can be set.
+    #[error("{instrument}: has no pivot to be set")]
+    NoPivot {
+        /// Bench name of the instrument.
+        instrument: String,
+    },
+    /// The pivot of the bench file is not in force and could not be set.
+    #[error("{instrument}: the pivot of the bench file could not be set: {source}")]
+    PivotRefused {
+        /// Bench name of the instrument.
+        instrument: String,
+        /// Why.
+        source: MotionError,
+    },
     /// The controller says it arrived but its read-back says otherwise.
     #[error("axis {axis}: sent to {target:.3}, said to be on target, but reads back {actual:.3} {}", axis.unit())]
     Elsewhere {
@@ -141,12 +178,23 @@ impl BenchError {
                 "correct `switch_port` of the channels, or `meter_side` and `meter_port` of [switch], in the bench file"
             }
             BenchError::Switch(_) => "look at the switch, then run again",
-            BenchError::OutsideRange { .. } | BenchError::KeepOut { .. } => {
+            BenchError::NoRoutine => {
+                "choose another `method`, or give the controller's `analog_input` in the bench file if it has alignment routines"
+            }
+            BenchError::InputDark { .. } => {
+                "look at the photodiode on that input and at `analog_input` in the bench file"
+            }
+            BenchError::OutsideRange { .. } | BenchError::KeepOut { .. } | BenchError::RoutineTooFast { .. } => {
                 "the recipe asks for a pose this bench must not take"
             }
             BenchError::NoAxis { .. } => "this recipe needs a bench with that axis",
             BenchError::Elsewhere { .. } => "the axis is stuck, slipping or blocked: look at it before the next run",
-            BenchError::NoChannel { .. } | BenchError::NoDriver { .. } => "correct the bench file",
+            BenchError::PivotRefused { .. } => {
+                "a platform that is turned keeps its pivot: bring rx, ry and rz to 0 with the maker's program, then run again"
+            }
+            BenchError::NoChannel { .. } | BenchError::NoDriver { .. } | BenchError::NoPivot { .. } => {
+                "correct the bench file"
+            }
         }
     }
 }

@@ -8,6 +8,7 @@ pub mod frame;
 mod light;
 mod motion;
 mod reading;
+mod routine;
 mod safe;
 mod stream;
 mod sweep;
@@ -18,7 +19,7 @@ use async_trait::async_trait;
 use drivers::exchange::Line;
 use drivers::identity::Identity;
 use drivers::meter::{MeterSetup, PowerMeter};
-use drivers::motion::{ChannelSetup, MotionController};
+use drivers::motion::{ChannelSetup, MotionController, MotionError};
 use drivers::registry;
 use drivers::source::{LightSource, SourceSetup};
 use drivers::switch::OpticalSwitch;
@@ -30,6 +31,7 @@ pub use error::{BenchError, PortFault};
 pub use frame::Pose;
 pub use light::ReferenceError;
 pub(crate) use motion::move_time;
+pub use routine::{Ran, Routine, routine_axes};
 pub use safe::{Safety, stop_everything};
 pub use stream::Bins;
 
@@ -37,6 +39,9 @@ use crate::config::{BenchConfig, Instrument};
 
 /// Serial numbers of simulated instruments begin with this; no maker's do.
 const SIMULATED: &str = "SIM";
+
+/// A controller rounds a pivot to this at the most, um.
+const PIVOT_ROUNDING_UM: f64 = 0.1;
 
 /// Opens the byte streams of a bench's ports.
 #[async_trait(?Send)]
@@ -70,6 +75,8 @@ pub struct Bench {
     through: Option<u32>,
     /// Stage pose last commanded; `None` after anything that leaves it in doubt.
     commanded: Option<Pose>,
+    /// Controller whose soft limits are those of a routine.
+    confined: Option<String>,
     can_move: bool,
     /// Velocities last set, um/s or degrees/s; empty where in doubt.
     velocities: BTreeMap<Axis, f64>,
@@ -85,7 +92,8 @@ impl Bench {
         let mut lines: BTreeMap<String, Line> = BTreeMap::new();
         let meters = config.meters.values().map(|m| &m.instrument);
         let light = std::iter::once(&config.source.instrument).chain(config.switch.as_ref().map(|s| &s.instrument));
-        for instrument in light.chain(config.controllers.values()).chain(meters) {
+        let controllers = config.controllers.values().map(|c| &c.instrument);
+        for instrument in light.chain(controllers).chain(meters) {
             let address = &config.ports[&instrument.port];
             match ports.open(&instrument.port, address).await {
                 Ok(stream) => {
@@ -107,9 +115,10 @@ impl Bench {
         let source = registry::source(&source.driver, line(source)?, source.expected.clone())
             .ok_or_else(|| no_driver(source))?;
         let mut controllers = BTreeMap::new();
-        for (name, i) in &config.controllers {
+        for (name, c) in &config.controllers {
+            let i = &c.instrument;
             let mut made = registry::motion(&i.driver, line(i)?, i.expected.clone()).ok_or_else(|| no_driver(i))?;
-            if let Some(names) = config.coordinates.get(name) {
+            if let Some(names) = &c.coordinates {
                 made.expect_coordinates(names);
             }
             controllers.insert(name.clone(), made);
@@ -134,6 +143,7 @@ impl Bench {
             switch,
             through: None,
             commanded: None,
+            confined: None,
             can_move: false,
             velocities: BTreeMap::new(),
         })
@@ -152,7 +162,12 @@ impl Bench {
             let setup: Vec<ChannelSetup> =
                 self.config.axes.iter().filter(|a| a.controller == *name).map(channel_setup).collect();
             controller.connect(&setup).await?;
+            if let Some(pivot_um) = self.config.controllers[name].pivot_um {
+                set_pivot(controller.as_mut(), pivot_um).await?;
+            }
         }
+        // The range of the bench file is in force again.
+        self.confined = None;
         self.velocities = self.config.axes.iter().map(|a| (a.axis, a.velocity)).collect();
         self.can_move = true;
         self.connect_meters(wavelength_nm).await
@@ -230,6 +245,20 @@ impl Bench {
 
 fn no_driver(i: &Instrument) -> BenchError {
     BenchError::NoDriver { instrument: i.name.clone(), driver: i.driver.clone() }
+}
+
+/// Has a platform turn about the bench file's point; one that does so already is left alone.
+async fn set_pivot(controller: &mut dyn MotionController, pivot_um: [f64; 3]) -> Result<(), BenchError> {
+    let instrument = controller.name().to_string();
+    let Some(pivot) = controller.pivot() else { return Err(BenchError::NoPivot { instrument }) };
+    let same = |a: &[f64; 3]| a.iter().zip(pivot_um).all(|(a, b)| (a - b).abs() < PIVOT_ROUNDING_UM);
+    if same(&pivot.pivot_um().await?) {
+        return Ok(());
+    }
+    pivot.set_pivot_um(pivot_um).await.map_err(|source| match source {
+        MotionError::Line(e) => MotionError::Line(e).into(),
+        source => BenchError::PivotRefused { instrument, source },
+    })
 }
 
 fn channel_setup(axis: &crate::config::AxisConfig) -> ChannelSetup {

@@ -28,7 +28,7 @@ impl Safety {
 /// stopped. What could not be done, in words.
 pub async fn stop_everything(config: &BenchConfig, clock: Clock, ports: &dyn Ports) -> Vec<String> {
     let mut problems = Vec::new();
-    for i in config.controllers.values() {
+    for i in config.controllers.values().map(|c| &c.instrument) {
         let stopped = match line(i, config, &clock, ports).await {
             Ok(line) => match registry::motion(&i.driver, line, i.expected.clone()) {
                 Some(mut controller) => controller.stop_all().await.map_err(|e| e.to_string()),
@@ -89,6 +89,9 @@ impl Bench {
             }
         }
         self.commanded = None;
+        if let Err(e) = self.release_confined().await {
+            problems.push(format!("the soft limits of a routine stay in force: {e}"));
+        }
         problems
     }
 

@@ -27,6 +27,19 @@ pub struct Instrument {
     pub expected: Expected,
 }
 
+/// A motion controller of the bench.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Controller {
+    /// The instrument.
+    pub instrument: Instrument,
+    /// Coordinate systems that must be in force on it, where the bench file names any.
+    pub coordinates: Option<Vec<String>>,
+    /// Where a platform's rotations shall meet, um in its frame at zero, where the bench file says.
+    pub pivot_um: Option<[f64; 3]>,
+    /// Its analog input, from 1, that sees the light of the first signal channel, where one does.
+    pub analog_input: Option<u32>,
+}
+
 /// One stage axis. Logical position 0 is at `zero` on the controller;
 /// controller position = `zero` + `sign` * `scale` * logical position.
 #[derive(Debug, Clone, PartialEq)]
@@ -206,9 +219,7 @@ pub struct BenchConfig {
     /// Ports by name.
     pub ports: BTreeMap<String, Address>,
     /// Motion controllers by name.
-    pub controllers: BTreeMap<String, Instrument>,
-    /// Coordinate systems that must be in force on a controller, where the bench file names any.
-    pub coordinates: BTreeMap<String, Vec<String>>,
+    pub controllers: BTreeMap<String, Controller>,
     /// Stage axes in the order of [`Axis`].
     pub axes: Vec<AxisConfig>,
     /// The frame.

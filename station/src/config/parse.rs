@@ -11,7 +11,7 @@ use drivers::transport::{Address, FlowControl, Parity, SerialSettings};
 use recipes::Axis;
 use units::text::{self, Faults, Table};
 
-use super::{AxisConfig, BenchConfig, Frame, Instrument};
+use super::{AxisConfig, BenchConfig, Controller, Frame, Instrument};
 
 impl BenchConfig {
     /// Reads a bench file.
@@ -31,7 +31,7 @@ fn bench(root: &Table<'_>) -> Option<BenchConfig> {
     let fixture = station.as_ref().and_then(|t| t.need_str("fixture"));
     let ports = ports(root);
     let mut owners = Owners { ports: &ports, used: BTreeMap::new() };
-    let (controllers, coordinates) = controllers(root, &mut owners);
+    let controllers = controllers(root, &mut owners);
     let meters = light::meters(root, &mut owners);
     let source = root.need_table("source").and_then(|t| light::source(&t, &mut owners));
     let switch = light::switch(root, &mut owners);
@@ -48,7 +48,6 @@ fn bench(root: &Table<'_>) -> Option<BenchConfig> {
         fixture: fixture?.to_string(),
         ports: ports.clone(),
         controllers,
-        coordinates,
         axes,
         frame: frame?,
         park,
@@ -169,35 +168,38 @@ impl Owners<'_> {
     }
 }
 
-/// Controllers, and the coordinate systems that some must have in force.
-fn controllers(
-    root: &Table<'_>,
-    owners: &mut Owners<'_>,
-) -> (BTreeMap<String, Instrument>, BTreeMap<String, Vec<String>>) {
+fn controllers(root: &Table<'_>, owners: &mut Owners<'_>) -> BTreeMap<String, Controller> {
     let mut controllers = BTreeMap::new();
-    let mut all_coordinates = BTreeMap::new();
     for (name, table) in root.named_tables("controllers") {
-        let names = table.str("coordinates").map(|text| coordinates(&table, text));
-        if let Some(instrument) = owners.instrument(name, &table, registry::MOTION) {
-            if names.is_some() && instrument.driver != COORDINATES_DRIVER {
-                table.fault(
-                    "coordinates",
-                    format!("{} has no coordinate systems", instrument.driver),
-                    format!("leave it out: only {COORDINATES_DRIVER} has them"),
-                );
+        let coordinates = table.str("coordinates").map(|text| coordinates(&table, text));
+        let pivot_um = table.f64_list("pivot_um");
+        let analog_input = table.has("analog_input").then(|| table.i64_within("analog_input", 1, INPUTS_MAX, 1));
+        let Some(instrument) = owners.instrument(name, &table, registry::MOTION) else { continue };
+        for (key, what) in PLATFORM_KEYS {
+            if table.has(key) && instrument.driver != PLATFORM_DRIVER {
+                let hint = format!("leave it out: only {PLATFORM_DRIVER} has them");
+                table.fault(key, format!("{} has no {what}", instrument.driver), hint);
             }
-            controllers.insert(name.to_string(), instrument);
         }
-        all_coordinates.extend(names.map(|names| (name.to_string(), names)));
+        let analog_input = analog_input.and_then(|n| u32::try_from(n).ok());
+        controllers.insert(name.to_string(), Controller { instrument, coordinates, pivot_um, analog_input });
     }
     if !root.has("controllers") {
         root.fault_here("missing controllers: nothing can move", "add a `[controllers.NAME]` table");
     }
-    (controllers, all_coordinates)
+    controllers
 }
 
-/// The driver whose platforms have coordinate systems.
-const COORDINATES_DRIVER: &str = "pi-gcs2";
+/// The driver whose controllers have these.
+const PLATFORM_DRIVER: &str = "pi-gcs2";
+const PLATFORM_KEYS: [(&str, &str); 3] = [
+    ("coordinates", "coordinate systems"),
+    ("pivot_um", "centre of rotation that can be set"),
+    ("analog_input", "analog inputs that its own routines see"),
+];
+
+/// No controller has more analog inputs.
+const INPUTS_MAX: i64 = 16;
 
 /// One system, or a work and a tool system with a comma between.
 fn coordinates(t: &Table<'_>, text: &str) -> Vec<String> {
@@ -214,7 +216,7 @@ fn coordinates(t: &Table<'_>, text: &str) -> Vec<String> {
 }
 
 /// The axes that can be used, and all that are named: a fault of one axis must not bring forth others.
-fn axes(root: &Table<'_>, controllers: &BTreeMap<String, Instrument>) -> (Vec<AxisConfig>, Vec<Axis>) {
+fn axes(root: &Table<'_>, controllers: &BTreeMap<String, Controller>) -> (Vec<AxisConfig>, Vec<Axis>) {
     let mut axes: Vec<AxisConfig> = Vec::new();
     let mut named = Vec::new();
     for (name, table) in root.named_tables("axes") {
@@ -247,7 +249,7 @@ fn axes(root: &Table<'_>, controllers: &BTreeMap<String, Instrument>) -> (Vec<Ax
     (axes, named)
 }
 
-fn axis_config(axis: Axis, t: &Table<'_>, controllers: &BTreeMap<String, Instrument>) -> Option<AxisConfig> {
+fn axis_config(axis: Axis, t: &Table<'_>, controllers: &BTreeMap<String, Controller>) -> Option<AxisConfig> {
     let unit = axis.unit();
     let key = |stem: &str| format!("{stem}_{unit}");
     let controller = t.need_str("controller");

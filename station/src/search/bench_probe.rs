@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use recipes::Axis;
 use units::Reading;
 
-use super::{AxisInfo, ChannelInfo, Costs, Probe, ProbeInfo, SearchError};
-use crate::bench::{Bench, Pose, move_time};
+use super::{AxisInfo, ChannelInfo, Costs, Ended, Probe, ProbeInfo, SearchError};
+use crate::bench::{Bench, Pose, Routine, move_time};
 use crate::config::{AxisConfig, BenchConfig, Channel, Role};
 use crate::event::Sample;
 
@@ -29,6 +29,9 @@ const WANDER_DB: f64 = 0.005;
 /// How far the play of a bench file may be off, relative.
 const PLAY_SPREAD: f64 = 0.3;
 
+/// Exchanges around a routine, about, each as long as a reading: limits, definition, start, results, samples.
+const ROUTINE_EXCHANGES: f64 = 40.0;
+
 /// Moves and readings that what they cost is averaged over: a bench keeps its pace.
 const PACE: f64 = 8.0;
 
@@ -42,6 +45,8 @@ pub struct BenchProbe<'b> {
     /// Samples with positions of all the bench's axes.
     trace: Vec<Sample>,
     all: Vec<Axis>,
+    /// Channels that are read; those that searches see are among them.
+    lanes: Vec<ChannelInfo>,
     /// Moves and readings timed so far.
     timed: [f64; 2],
     watch: Option<Watch<'b>>,
@@ -72,7 +77,8 @@ impl<'b> BenchProbe<'b> {
         let integration_s = bench.signal_integration_s();
         let info = described(bench.config(), Pace { reading_s, sample_s, integration_s });
         let all = info.axes.iter().map(|a| a.axis).collect();
-        Ok(BenchProbe { info, bench, trace: Vec::new(), all, timed: [0.0; 2], watch: None })
+        let lanes = info.channels.clone();
+        Ok(BenchProbe { info, bench, trace: Vec::new(), all, lanes, timed: [0.0; 2], watch: None })
     }
 
     /// Has every sample told as it is taken.
@@ -91,19 +97,38 @@ impl<'b> BenchProbe<'b> {
             self.bench.config().channels.iter().filter(|c| c.role == Role::Signal).collect();
         signals.sort_by_key(|c| c.lane);
         let told = |c: &&Channel| ChannelInfo { name: c.name.clone(), floor: c.floor, relative_db: TECHNICAL_DB };
-        self.info.channels = signals.iter().map(told).collect();
+        self.lanes = signals.iter().map(told).collect();
+        self.info.channels.clone_from(&self.lanes);
+    }
+
+    /// Searches do not see these lanes, from 0; the trace keeps all.
+    pub fn without_lanes(&mut self, dark: &[usize]) {
+        let kept = self.lanes.iter().enumerate().filter(|(i, _)| !dark.contains(i));
+        self.info.channels = kept.map(|(_, c)| c.clone()).collect();
+    }
+
+    /// Names of the channels in the trace.
+    pub fn lanes(&self) -> Vec<String> {
+        self.lanes.iter().map(|c| c.name.clone()).collect()
+    }
+
+    /// What a search sees of a sample of the trace.
+    fn seen(&self, sample: Sample) -> Sample {
+        let seen = |name: &String| self.info.channels.iter().any(|c| c.name == *name);
+        let named = self.lanes.iter().zip(&sample.readings).filter(|(c, _)| seen(&c.name));
+        Sample { readings: named.map(|(_, r)| *r).collect(), ..sample }
     }
 
     /// One reading of the first signal, or of all channels that are asked for.
     async fn readings(&mut self) -> Result<Vec<Reading>, SearchError> {
-        if self.info.channels.len() == 1 {
+        if self.lanes.len() == 1 {
             return Ok(vec![self.bench.read_signal().await?]);
         }
         let all = self.bench.read().await?;
         let names = self.bench.config().channels.iter().map(|c| &c.name);
         let named: Vec<(&String, Reading)> = names.zip(all).collect();
         let of = |c: &ChannelInfo| named.iter().find(|(n, _)| **n == c.name).map(|(_, r)| *r);
-        Ok(self.info.channels.iter().filter_map(of).collect())
+        Ok(self.lanes.iter().filter_map(of).collect())
     }
 
     /// Keeps an axis between two positions, within what the bench allows.
@@ -243,7 +268,7 @@ impl Probe for BenchProbe<'_> {
         let row = |pose: Pose| self.all.iter().map(|a| pose[*a]).collect();
         let sample = Sample { t_s, commanded: row(commanded), actual: row(actual), readings };
         self.keep(std::slice::from_ref(&sample))?;
-        Ok(Sample { commanded: self.row(commanded), actual: self.row(actual), ..sample })
+        Ok(self.seen(Sample { commanded: self.row(commanded), actual: self.row(actual), ..sample }))
     }
 
     async fn sweep(&mut self, to: &[f64], speed: f64) -> Result<Vec<Sample>, SearchError> {
@@ -259,6 +284,33 @@ impl Probe for BenchProbe<'_> {
             Sample { commanded, actual, ..s }
         };
         Ok(samples.into_iter().map(part).collect())
+    }
+
+    fn routine_s(&self, routine: Routine) -> Option<f64> {
+        let seconds = routine.predicted_s(self.bench.config());
+        seconds.is_finite().then_some(seconds + ROUTINE_EXCHANGES * self.info.costs.reading_s)
+    }
+
+    async fn run_routine(&mut self, routine: Routine) -> Result<Ended, SearchError> {
+        let began = self.bench.clock().seconds();
+        let ran = self.bench.run_routine(routine).await?;
+        // What the controller saw is scaled to what the meter reads where it ended.
+        let here = self.readings().await?;
+        let power = |share: f64| match here.first() {
+            Some(Reading::Power(p)) => Reading::Power(units::Power::from_watts(p.watts() * share)),
+            _ => Reading::UnderRange,
+        };
+        let row = |pose: Pose| self.all.iter().map(|a| pose[*a]).collect::<Vec<f64>>();
+        let one = |(t, pose, share): &(f64, Pose, f64)| Sample {
+            t_s: began + t,
+            commanded: row(*pose),
+            actual: row(*pose),
+            readings: vec![power(*share)],
+        };
+        let samples: Vec<Sample> = ran.samples.iter().map(one).collect();
+        self.keep(&samples)?;
+        let below_max_db = 10.0 * ran.end_over_max.max(f64::MIN_POSITIVE).log10();
+        Ok(Ended { success: ran.success, below_max_db })
     }
 
     async fn wait(&mut self, seconds: f64) {

@@ -2,6 +2,7 @@
 
 mod bench_probe;
 pub mod classical;
+pub mod controller;
 pub mod engine;
 pub mod first_light;
 pub mod peak;
@@ -12,7 +13,7 @@ use units::{Power, Reading};
 
 pub use bench_probe::{BenchProbe, Pace, described};
 
-use crate::bench::BenchError;
+use crate::bench::{BenchError, Routine};
 use crate::event::Sample;
 
 /// One axis a search may move.
@@ -160,8 +161,30 @@ pub trait Probe {
         Ok(samples)
     }
 
+    /// How long a controller's own routine would take here, seconds; `None` where there is no such controller.
+    fn routine_s(&self, _routine: Routine) -> Option<f64> {
+        None
+    }
+
+    /// Has the controller run a routine around here. It is where the axes stand afterwards; its samples are the probe's to keep.
+    ///
+    /// # Errors
+    /// The bench's refusals; [`BenchError::NoRoutine`].
+    async fn run_routine(&mut self, _routine: Routine) -> Result<Ended, SearchError> {
+        Err(BenchError::NoRoutine.into())
+    }
+
     /// Lets time pass without moving or measuring.
     async fn wait(&mut self, seconds: f64);
+}
+
+/// How a controller's own routine ended.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Ended {
+    /// By the controller's word it succeeded.
+    pub success: bool,
+    /// What the controller sees at the end over the most it saw, dB.
+    pub below_max_db: f64,
 }
 
 /// The power of a sample's first channel; an under-range reading counts as none.

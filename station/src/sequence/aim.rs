@@ -4,7 +4,7 @@ use std::f64::consts::PI;
 
 use recipes::{Axis, Objective, Recipe, Step, UnitSpec};
 
-use crate::search::{AxisInfo, classical, engine, peak};
+use crate::search::{AxisInfo, classical, controller, engine, peak};
 
 /// Power at the peak of a unit against the typical one, dB, one standard deviation.
 const LEVEL_SD_DB: f64 = 1.5;
@@ -62,6 +62,8 @@ pub struct Aim<'r> {
     pub objective: Objective,
     /// Channels that are read; the array's, where the unit has a pitch.
     pub channels: usize,
+    /// Those among them, from 0, that give no light and are left out.
+    pub dark: Vec<usize>,
 }
 
 /// Distance across the light at which a mode's power has fallen by `depth_db`, um.
@@ -102,6 +104,7 @@ impl<'r> Aim<'r> {
             angle_range_deg: *angle_range_deg,
             objective: *objective,
             channels: 1,
+            dark: Vec::new(),
         })
     }
 
@@ -127,32 +130,54 @@ impl<'r> Aim<'r> {
         (self.unit.aperture_diameter_um.map_or(gaussian, |d| d / 2.0), along)
     }
 
-    /// The channels of an array along x, from its middle, um.
+    /// The channels of an array that have light, along x from its middle, um.
     fn channels_um(&self) -> Vec<f64> {
         let pitch = self.unit.channel_pitch_um.unwrap_or(0.0);
         #[expect(clippy::cast_precision_loss, reason = "a handful of channels")]
         let place = |i: usize| (i as f64 - (self.channels as f64 - 1.0) / 2.0) * pitch;
-        (0..self.channels).map(place).collect()
+        (0..self.channels).filter(|i| !self.dark.contains(i)).map(place).collect()
     }
 
     /// Angles that lose 4 dB, degrees: the mode's own divergence, or what moves the outer channels by a mode radius.
     fn widths_deg(&self, across: f64, along: f64) -> [f64; 3] {
         let moving = self.unit.mode_field_diameter_um / 2.0;
         let own = (self.unit.wavelength_nm * 1e-3 / (PI * moving)).to_degrees();
-        let half = self.channels_um().last().copied().unwrap_or(0.0);
+        let half = self.channels_um().iter().fold(0.0_f64, |far, x| far.max(x.abs()));
         let by = |um: f64| if half > 0.0 { (1.4 * um / half).atan().to_degrees() } else { f64::INFINITY };
         [own, own.min(by(along)), by(across).min(90.0)]
+    }
+
+    /// For a controller that searches by itself.
+    pub fn controller(&self) -> controller::Setup {
+        controller::Setup { mode_radius_um: self.unit.mode_field_diameter_um / 2.0, reach_um: self.reach_um }
     }
 
     /// For a classical method on a probe of these axes.
     pub fn classical(&self, axes: &[AxisInfo]) -> classical::Setup {
         let (across, along) = self.widths_um();
-        let of = |x: f64, z: f64| axes.iter().map(|a| if a.axis == Axis::Z { z } else { x }).collect();
+        let [rx, ry, rz] = self.widths_deg(across, along);
+        let width = |axis: Axis| match axis {
+            Axis::X | Axis::Y => across,
+            Axis::Z => along,
+            Axis::Rx => rx,
+            Axis::Ry => ry,
+            Axis::Rz => rz,
+        };
+        let scale = |axis: Axis| if axis == Axis::Z { along / 3.0 } else { width(axis) };
+        let reach = |axis: Axis| match axis {
+            Axis::X | Axis::Y => self.reach_um,
+            Axis::Z => (self.z_limits.1 - self.z_limits.0) / 2.0,
+            Axis::Rx | Axis::Ry | Axis::Rz => self.angle_range_deg,
+        };
+        let all = |of: &dyn Fn(Axis) -> f64| axes.iter().map(|a| of(a.axis)).collect();
         classical::Setup {
-            scale: of(across, along / 3.0),
-            width: of(across, along),
-            reach: of(self.reach_um, (self.z_limits.1 - self.z_limits.0) / 2.0),
-            aim: classical::Aim::Mean,
+            scale: all(&scale),
+            width: all(&width),
+            reach: all(&reach),
+            aim: match self.objective {
+                Objective::Sum => classical::Aim::Mean,
+                Objective::Weakest => classical::Aim::Weakest,
+            },
         }
     }
 

@@ -1,15 +1,15 @@
 //! The `peak` step: an alignment by the recipe's method, and how sure it is of its end.
 
 use recipes::{Axis, Method};
-use units::Reading;
+use units::{Power, Reading};
 
 use super::aim::Aim;
-use super::readings::dbm;
+use super::readings::{dark_lanes, dbm};
 use super::steps::{Done, Run, place};
 use super::{Halt, emit};
 use crate::event::{Event, Measurement, Sample};
 use crate::search::classical::{self, Centre};
-use crate::search::{BenchProbe, Probe, SearchError, engine, peak, signal};
+use crate::search::{BenchProbe, Probe, SearchError, controller, engine, peak, signal};
 
 /// So near to an end of its range along the light an alignment is at it, um.
 const NEAR_LIMIT_UM: f64 = 0.01;
@@ -59,6 +59,11 @@ pub async fn align(probe: &mut dyn Probe, aim: &Aim<'_>, method: Method) -> Resu
     let mut found = match method {
         Method::Engine => by_engine(probe, aim).await?,
         Method::Parabola => by_parabolas(probe, aim).await?,
+        Method::GradientSearch | Method::AreaScan => by_controller(probe, aim, method).await?,
+        Method::Auto => match controller::choose(probe, &aim.controller(), &aim.axes) {
+            (Method::Engine, why) => because(by_engine(probe, aim).await?, &why),
+            (chosen, why) => because(by_controller(probe, aim, chosen).await?, &why),
+        },
         _ => classical(probe, aim, method).await?,
     };
     let z = probe.info().index(Axis::Z).filter(|_| aim.axes.contains(&Axis::Z));
@@ -70,6 +75,33 @@ pub async fn align(probe: &mut dyn Probe, aim: &Aim<'_>, method: Method) -> Resu
         found.doubt = Some(Doubt::AtLimit);
     }
     Ok(found)
+}
+
+/// Aligns by the lanes that give light: which they are is looked for before the search and, where it was not sure of its end,
+/// once more there.
+async fn align_lit(probe: &mut BenchProbe<'_>, aim: &mut Aim<'_>, method: Method) -> Result<Found, SearchError> {
+    if aim.channels == 1 {
+        return align(probe, aim, method).await;
+    }
+    leave_out_dark(probe, aim).await?;
+    let found = align(probe, aim, method).await?;
+    let before = aim.dark.clone();
+    if found.doubt.is_some() {
+        leave_out_dark(probe, aim).await?;
+        if aim.dark != before {
+            return align(probe, aim, method).await;
+        }
+    }
+    Ok(found)
+}
+
+async fn leave_out_dark(probe: &mut BenchProbe<'_>, aim: &mut Aim<'_>) -> Result<(), SearchError> {
+    let floor = probe.info().channels.first().map_or(Power::ZERO, |c| c.floor);
+    probe.measure().await?;
+    let here = probe.trace().last().map_or(&[][..], |s| &s.readings);
+    aim.dark = dark_lanes(here, floor);
+    probe.without_lanes(&aim.dark);
+    Ok(())
 }
 
 async fn by_parabolas(probe: &mut dyn Probe, aim: &Aim<'_>) -> Result<Found, SearchError> {
@@ -90,19 +122,37 @@ async fn by_parabolas(probe: &mut dyn Probe, aim: &Aim<'_>) -> Result<Found, Sea
 }
 
 async fn by_engine(probe: &mut dyn Probe, aim: &Aim<'_>) -> Result<Found, SearchError> {
+    let setup = engine_setup(probe, aim).await?;
+    Ok(told(engine::align(probe, &setup).await?, aim))
+}
+
+async fn by_controller(probe: &mut dyn Probe, aim: &Aim<'_>, method: Method) -> Result<Found, SearchError> {
+    let setup = engine_setup(probe, aim).await?;
+    let searched = controller::search(probe, &aim.controller(), &setup, method).await?;
+    Ok(because(told(searched.aligned, aim), &searched.said))
+}
+
+async fn engine_setup(probe: &mut dyn Probe, aim: &Aim<'_>) -> Result<engine::Setup, SearchError> {
     let here = probe.position().await?;
-    let setup = aim.engine(probe.info().index(Axis::Z).map_or(0.0, |i| here[i]));
-    let found = engine::align(probe, &setup).await?;
+    Ok(aim.engine(probe.info().index(Axis::Z).map_or(0.0, |i| here[i])))
+}
+
+/// Says why it was found so, before what is left.
+fn because(found: Found, why: &str) -> Found {
+    Found { said: format!("{why}, {}", found.said), ..found }
+}
+
+fn told(found: engine::Aligned, aim: &Aim<'_>) -> Found {
     let (expected, bound) = (found.expected_loss_db, found.bound95_db);
     let sure = found.converged && bound <= BOUND_MAX * aim.tolerance_db;
-    Ok(Found {
+    Found {
         position: found.position,
         power_dbm: found.power_dbm,
         readings: found.readings,
         left_db: Some((expected, bound)),
         said: format!("expected loss left {expected:.4} dB, 95 % below {bound:.4} dB"),
         doubt: (!sure).then_some(Doubt::Unsure(expected, bound, aim.tolerance_db)),
-    })
+    }
 }
 
 async fn classical(probe: &mut dyn Probe, aim: &Aim<'_>, method: Method) -> Result<Found, SearchError> {
@@ -159,17 +209,22 @@ impl Run<'_> {
         let mut probe = BenchProbe::new(self.bench).await?.watched(|axes, samples| sink.samples("peak", axes, samples));
         probe.only(&aim.axes);
         probe.keep_within(Axis::Z, aim.z_limits);
-        if aim.unit.channel_pitch_um.is_some() && method == Method::Engine {
+        // Parabolas are of one channel.
+        if aim.unit.channel_pitch_um.is_some() && method != Method::Parabola {
             probe.all_lanes();
             aim.channels = probe.info().channels.len();
         }
-        let channels: Vec<String> = probe.info().channels.iter().map(|c| c.name.clone()).collect();
-        let found = align(&mut probe, &aim, method).await;
+        let channels = probe.lanes();
+        let found = align_lit(&mut probe, &mut aim, method).await;
         let axes: Vec<Axis> = probe.info().axes.iter().map(|a| a.axis).collect();
         let samples = probe.into_trace();
         let better = found.as_ref().ok().and_then(|f| better_seen(f, &samples, aim.tolerance_db));
+        let dark: Vec<String> = aim.dark.iter().filter_map(|i| channels.get(*i).cloned()).collect();
         self.trace("peak", channels, samples);
         let found = found?;
+        if !dark.is_empty() {
+            self.note(format!("no light on {}: left out of the alignment", dark.join(", ")));
+        }
         let doubt = found.doubt.or(better.map(Doubt::BetterSeen));
         self.unsure = doubt.map(Halt::from);
         if let Some((expected, bound)) = found.left_db {

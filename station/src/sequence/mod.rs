@@ -5,8 +5,9 @@
 
 pub mod aim;
 pub mod aligning;
+mod measuring;
 pub mod preflight;
-mod readings;
+pub mod readings;
 mod steps;
 mod stop;
 

@@ -1,9 +1,10 @@
 //! What recipe and bench together cannot do, found before a port is opened. Pure.
 
 use jiff::Timestamp;
-use recipes::{Quantity, Recipe};
+use recipes::{Quantity, Recipe, Step};
 use units::Power;
 
+use crate::bench::routine_axes;
 use crate::config::BenchConfig;
 use crate::event::{Launched, LaunchedOrigin};
 
@@ -106,6 +107,19 @@ pub fn preflight(recipe: &Recipe, bench: &BenchConfig, unit: Option<UnitLaunched
             );
         }
     }
+    let own = recipe.steps.iter().find_map(|s| match s {
+        Step::Peak { method, .. } if method.is_the_controllers() => Some(method.as_str()),
+        _ => None,
+    });
+    if let Some(method) = own
+        && routine_axes(bench).is_none()
+    {
+        problems.push(Problem {
+            concern: Concern::Files,
+            message: format!("recipe {} searches by {method}, for which bench {} has no controller", recipe.product, bench.station),
+            hint: "use method = \"auto\", or give the `analog_input` of a controller that moves both axes across the light".into(),
+        });
+    }
     problems.extend(pose_problems(recipe, bench));
     problems.extend(launched_problem(recipe, bench, unit, now));
     problems
@@ -115,7 +129,7 @@ pub fn preflight(recipe: &Recipe, bench: &BenchConfig, unit: Option<UnitLaunched
 fn pose_problems(recipe: &Recipe, bench: &BenchConfig) -> Vec<Problem> {
     let mut problems = Vec::new();
     for step in &recipe.steps {
-        let recipes::Step::Approach { to } = step else { continue };
+        let Step::Approach { to } = step else { continue };
         let pose = crate::bench::Pose::default().with(to);
         let stage = crate::bench::frame::to_stage(&bench.frame, pose);
         if let Err(e) = crate::bench::envelope::check(bench, crate::bench::Pose::default().with(&bench.park), stage)

@@ -1,6 +1,6 @@
 //! What readings at rest say together: whether they agree, whether the meter lives. Pure.
 
-use units::Power;
+use units::{Power, Reading, db_ratio};
 
 use crate::event::Sample;
 
@@ -12,6 +12,33 @@ const OUTLIER_LEAST: f64 = 0.005;
 
 /// So many readings alike to the last digit are no chance: a meter's noise moves its last digit.
 const FROZEN: usize = 12;
+
+/// A lane without light reads less than this above its floor, dB, ...
+const DARK_DB: f64 = 10.0;
+/// ... where the lit lane next to it reads more than this above: no turn of an array within its search takes so much from one lane
+/// to the next.
+const LIT_DB: f64 = 40.0;
+
+/// Which lanes of an array, from 0, give no light where others do; none where half of them are dark: then it is not the lanes.
+pub fn dark_lanes(readings: &[Reading], floor: Power) -> Vec<usize> {
+    let above = |r: &Reading| match r {
+        Reading::Power(p) => db_ratio(*p, floor).unwrap_or(0.0),
+        Reading::UnderRange => 0.0,
+        Reading::Saturated => f64::INFINITY,
+    };
+    let above: Vec<f64> = readings.iter().map(above).collect();
+    let lit = |i: &usize| above[*i] >= DARK_DB;
+    let beside_light = |i: usize| {
+        let before = (0..i).rev().find(|j| lit(j));
+        let after = (i + 1..above.len()).find(|j| lit(j));
+        [before, after].into_iter().flatten().any(|j| above[j] > LIT_DB)
+    };
+    let dark: Vec<usize> = (0..above.len()).filter(|i| !lit(i)).collect();
+    if 2 * dark.len() >= above.len() || !dark.iter().all(|i| beside_light(*i)) {
+        return Vec::new();
+    }
+    dark
+}
 
 /// Readings at rest that agree.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -111,6 +138,21 @@ mod tests {
         // Noise as great as the signal is no outlier.
         let noisy: Vec<f64> = (0..16).map(|i| f64::from((i * 7) % 16) - 8.0).collect();
         assert_eq!(agreed(&noisy).unwrap().left_out, 0);
+    }
+
+    #[test]
+    fn a_lane_is_dark_only_beside_bright_ones() {
+        let floor = Power::from_dbm(-70.0);
+        let lanes = |dbm: &[f64]| dbm.iter().map(|d| Reading::Power(Power::from_dbm(*d))).collect::<Vec<_>>();
+        assert_eq!(dark_lanes(&lanes(&[-10.0, -12.0, -71.0, -15.0]), floor), vec![2]);
+        assert_eq!(dark_lanes(&lanes(&[-8.0, -12.0, -20.0, -75.0]), floor), vec![3]);
+        let rolled = lanes(&[-10.0, -25.0, -45.0, -68.0]);
+        assert_eq!(dark_lanes(&rolled, floor), vec![], "a roll takes the light from one end");
+        assert_eq!(dark_lanes(&lanes(&[-10.0, -71.0, -71.0, -15.0]), floor), vec![], "half of them");
+        let mut under = lanes(&[-10.0, -12.0, -11.0]);
+        under.push(Reading::UnderRange);
+        assert_eq!(dark_lanes(&under, floor), vec![3]);
+        assert_eq!(dark_lanes(&[], floor), vec![]);
     }
 
     #[test]

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use recipes::{Axis, Quantity, Step};
-use units::{Power, Reading, db_ratio};
+use recipes::{Axis, Step};
+use units::{Power, Reading};
 
 use super::aim::reach_um;
-use super::readings::{Agreed, agreed, dbm, dbm_or_none, frozen, same_to_the_last_digit};
+use super::readings::{dbm, dbm_or_none, frozen};
 use super::{Halt, Job, LaunchedSource, Stop, emit};
 use crate::bench::Bench;
-use crate::event::{Event, EventSink, Launched, LaunchedOrigin, Measurement, Outcome, Phase, Sample, Trace};
+use crate::event::{Event, EventSink, Measurement, Outcome, Phase, Sample, Trace};
 use crate::search::{BenchProbe, first_light};
 
 /// By how much the tap may show less light than the source promises before the source is blamed, dB.
@@ -195,7 +195,7 @@ impl<'a> Run<'a> {
     }
 
     /// Checks a launched power shown by the tap against the source's promise.
-    fn check_source(&self, shown: Option<Power>) -> Result<(), Halt> {
+    pub(super) fn check_source(&self, shown: Option<Power>) -> Result<(), Halt> {
         let promised_dbm = self.bench.promised().dbm().unwrap_or_default();
         match shown.and_then(Power::dbm) {
             Some(shown_dbm) if shown_dbm >= promised_dbm - SOURCE_SLACK_DB => Ok(()),
@@ -303,92 +303,6 @@ impl<'a> Run<'a> {
         };
         emit(self.sink, &Event::Measurement(measurement));
         Err(Halt::UnitDark(most, limit))
-    }
-
-    async fn measure(&mut self, quantity: Quantity, count: u32) -> Result<Done, Halt> {
-        let (mut coupled, mut launched) = (Vec::new(), Vec::new());
-        for _ in 0..count {
-            let readings = self.bench.read().await?;
-            match self.bench.of_signal(&readings) {
-                Some(Reading::Power(p)) => coupled.push(p.watts()),
-                Some(Reading::UnderRange) => coupled.push(0.0),
-                _ => return Err(Halt::NoReading("saturated")),
-            }
-            launched.extend(self.bench.launched_by_tap(&readings).map(Power::watts));
-        }
-        if let Some(same) = same_to_the_last_digit(&coupled) {
-            return Err(Halt::Frozen(same));
-        }
-        let coupled = self.agreed("signal", &coupled)?;
-        let launched = match self.job.launched {
-            LaunchedSource::Tap => {
-                let tap = self.agreed("tap", &launched)?;
-                self.check_source(Some(tap.mean))?;
-                let uncertainty_db = self.bench.config().tap().map_or(0.0, |(c, _)| c.uncertainty_db);
-                let uncertainty_db = uncertainty_db.hypot(tap.scatter_db());
-                Some(Launched { power_w: tap.mean, origin: LaunchedOrigin::Tap, age_s: 0.0, uncertainty_db })
-            }
-            LaunchedSource::Earlier(l) => Some(Launched { age_s: l.age_s + self.t_s(), ..l }),
-            LaunchedSource::None => None,
-        };
-        self.record(quantity, &coupled, launched)
-    }
-
-    /// The mean of readings of one channel without those that the others do not bear out.
-    fn agreed(&mut self, channel: &'static str, watts: &[f64]) -> Result<Agreed, Halt> {
-        let agreed = agreed(watts).ok_or(Halt::Scattered(channel))?;
-        if agreed.left_out > 0 {
-            let of = watts.len();
-            self.note(format!("{} of {of} readings of the {channel} left out: far from all others", agreed.left_out));
-        }
-        Ok(agreed)
-    }
-
-    /// Records the power, and the loss where there is a launched power; judges both.
-    fn record(&mut self, quantity: Quantity, coupled: &Agreed, launched: Option<Launched>) -> Result<Done, Halt> {
-        let dbm = coupled.mean.dbm().ok_or(Halt::NoReading("no light left at the end of the alignment"))?;
-        let calibration_db = self.bench.config().signal().uncertainty_db;
-        let scatter_db = coupled.scatter_db();
-        let mut passed = self.judge(Quantity::CoupledPower, dbm, calibration_db.hypot(scatter_db), None);
-        let mut message = format!("coupled_power {dbm:.3} dBm");
-        if quantity == Quantity::CouplingLoss {
-            match launched.and_then(|l| db_ratio(l.power_w, coupled.mean).map(|db| (l, db))) {
-                Some((l, db)) => {
-                    // A reference is read on the same meter: its calibration drops out of the loss.
-                    let calibration_db = if l.origin == LaunchedOrigin::Reference { 0.0 } else { calibration_db };
-                    let uncertainty = calibration_db.hypot(scatter_db).hypot(l.uncertainty_db);
-                    passed &= self.judge(Quantity::CouplingLoss, db, uncertainty, Some(l));
-                    let origin = l.origin.as_str();
-                    message = format!("coupling_loss {db:.3} +-{uncertainty:.2} dB, launched power by {origin}");
-                }
-                None => self.note("no launched power is known: the result is a power, not a loss".into()),
-            }
-        }
-        match self.unsure.take() {
-            // A part is not failed by a search that was not sure of its end.
-            Some(halt) if !passed => Err(halt),
-            _ => Ok(Done { passed, message: Some(message) }),
-        }
-    }
-
-    fn judge(&mut self, quantity: Quantity, value: f64, uncertainty: f64, launched: Option<Launched>) -> bool {
-        let limit = self.job.recipe.limit(quantity);
-        let holds = limit.map(|l| l.holds(value));
-        let measurement = Measurement {
-            t_s: self.t_s(),
-            step: self.step,
-            name: quantity.as_str().into(),
-            channel: Some(self.bench.config().signal().name.clone()),
-            value,
-            unit: quantity.unit().into(),
-            uncertainty: Some(uncertainty),
-            lower: limit.and_then(|l| l.lower),
-            upper: limit.and_then(|l| l.upper),
-            outcome: holds.map(|h| if h { Outcome::Pass } else { Outcome::Fail }),
-            launched,
-        };
-        emit(self.sink, &Event::Measurement(measurement));
-        holds.unwrap_or(true)
     }
 
     async fn retract(&mut self) -> Result<Done, Halt> {

@@ -38,10 +38,11 @@ pub(crate) struct Args {
     /// Recipe whose optics, approach and search areas to take: a built-in name, or a path.
     #[arg(long, value_name = "RECIPE", default_value = "400g-fr4")]
     recipe: String,
-    /// Axes to search (x,y,z) in place of the recipe's.
+    /// Axes to search (x,y,z,rx,ry,rz) in place of the recipe's.
     #[arg(long, value_name = "AXES", value_delimiter = ',')]
     axes: Vec<String>,
-    /// How to search: engine, parabola, hill_climb, nelder_mead, dither, raster_fit, raster_centroid or spiral.
+    /// How to search: engine, parabola, hill_climb, nelder_mead, dither, raster_fit, raster_centroid, spiral; by the controller:
+    /// gradient_search, area_scan; or auto.
     #[arg(long, value_name = "M")]
     method: Option<String>,
     /// Wavelength in place of the recipe's, nm.
@@ -162,6 +163,14 @@ fn asked(args: &Args) -> Result<Recipe, Failure> {
         }
         *tolerance_db = tolerance.unwrap_or(*tolerance_db);
         *searched = method.unwrap_or(*searched);
+        let across = axes.iter().all(|a| matches!(a, Axis::X | Axis::Y));
+        if searched.is_the_controllers() && (!across || recipe.unit.channel_pitch_um.is_some()) {
+            let message = format!("{} searches x and y of one channel", searched.as_str());
+            return Err(Failure::usage(message, "give --axes x,y, and a recipe that is of no array"));
+        }
+        if *searched == Method::Parabola && axes.iter().any(|a| a.is_angle()) {
+            return Err(Failure::usage("parabolas do not search angles", "give --axes x,y,z, or --method engine"));
+        }
     }
     Ok(recipe)
 }
@@ -175,9 +184,9 @@ pub(crate) fn method(name: &str) -> Result<Method, Failure> {
 }
 
 fn axis(name: &str) -> Result<Axis, Failure> {
-    Axis::named(name)
-        .filter(|a| !a.is_angle())
-        .ok_or_else(|| Failure::usage(format!("--axes: \"{name}\" cannot be searched"), "axes are x, y and z"))
+    Axis::named(name).ok_or_else(|| {
+        Failure::usage(format!("--axes: there is no axis \"{name}\""), "axes are x, y, z, rx, ry and rz")
+    })
 }
 
 /// What came of it, and who watches.
@@ -254,10 +263,7 @@ impl EventSink for Came {
                 self.peak_s = trace.t_s - self.began_s;
                 self.readings = trace.samples.len();
                 self.end = trace.samples.last().map(|s| (trace.axes.clone(), s.clone()));
-                self.residual_db = self.door.as_ref().map(|door| {
-                    let truth = door.truth();
-                    truth.loss_db - truth.best_loss_db
-                });
+                self.residual_db = self.door.as_ref().map(BackDoor::left_db);
             }
             Event::Measurement(m) if m.name == "loss_left" => self.left[0] = Some(m.value),
             Event::Measurement(m) if m.name == "loss_left_95" => self.left[1] = Some(m.value),

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 use recipes::{Axis, Method, Recipe};
 use serde_json::{Value, json};
-use station::event::Trace;
+use station::event::{Sample, Trace};
 use station::search::engine::replay::{Proposal, Replayed, replay};
-use station::search::{Pace, Probe as _, ProbeInfo, described};
+use station::search::{ChannelInfo, Pace, Probe as _, ProbeInfo, described};
 use station::sequence::aim::Aim;
 use station::sequence::aligning::align;
+use station::sequence::readings::dark_lanes;
 use station::store::{Reader, RunDetail};
 
 use super::align::method;
@@ -84,7 +85,9 @@ pub(crate) fn main(args: &Args) -> Result<u8, Failure> {
     let mut aim = Aim::of(&recipe, trace.step, level).ok_or_else(|| {
         Failure::new(FILES, format!("step {} of {label} is no peak search", trace.step + 1), "the log is damaged")
     })?;
+    aim.channels = trace.channels.len();
     aim.tolerance_db = args.tolerance_db.unwrap_or(aim.tolerance_db);
+    let trace = lit(&mut aim, &bench, trace);
     let info = info(&bench, &aim, &trace)?;
     let (replayed, tried) = look(&aim, &info, &trace, tried)?;
     if args.json {
@@ -103,9 +106,25 @@ fn level_dbm(detail: &RunDetail, recipe: &Recipe, bench: &BenchFile) -> f64 {
     by_run.unwrap_or(promised) - recipe.unit.expected_loss_db
 }
 
+/// The trace without the lanes that gave no light where the search ended, which the alignment left out.
+fn lit(aim: &mut Aim<'_>, bench: &BenchFile, trace: Trace) -> Trace {
+    let floor = bench.config.signal().floor;
+    aim.dark = trace.samples.last().map_or_else(Vec::new, |s| dark_lanes(&s.readings, floor));
+    let dark = &aim.dark;
+    fn kept<T: Clone>(all: &[T], dark: &[usize]) -> Vec<T> {
+        all.iter().enumerate().filter(|(i, _)| !dark.contains(i)).map(|(_, t)| t.clone()).collect()
+    }
+    let samples = trace.samples.into_iter().map(|s| Sample { readings: kept(&s.readings, dark), ..s }).collect();
+    Trace { channels: kept(&trace.channels, dark), samples, ..trace }
+}
+
 /// The bench as the search saw it, its axes in the order of the trace.
 fn info(bench: &BenchFile, aim: &Aim<'_>, trace: &Trace) -> Result<ProbeInfo, Failure> {
     let mut info = described(&bench.config, PACE);
+    if let Some(first) = info.channels.first().cloned() {
+        let named = |name: &String| ChannelInfo { name: name.clone(), ..first.clone() };
+        info.channels = trace.channels.iter().map(named).collect();
+    }
     let lacking = |name: &String| {
         let message = format!("the run moved axis {name}, which bench {} lacks", bench.label);
         Failure::new(FILES, message, "name the bench it ran on: --bench FILE")
