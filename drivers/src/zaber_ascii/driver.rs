@@ -23,7 +23,7 @@ const POLL_SHARE: u32 = 8;
 const POLL_MIN: Duration = Duration::from_millis(2);
 /// and never slower than an operator would notice.
 const POLL_MAX: Duration = Duration::from_millis(20);
-/// No device that lost its power answers again within this, so what it said of its flags still holds.
+/// A device that lost its power takes longer to answer again, so what it said of its flags still holds.
 const FLAGS_HOLD: Duration = Duration::from_millis(500);
 /// An axis with an encoder comes to rest within some microsteps of its target.
 const ARRIVAL_STEPS: i64 = 10;
