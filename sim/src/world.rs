@@ -67,7 +67,7 @@ const ORDERS_MAX: usize = 100_000;
 pub struct World {
     pub(crate) inner: Rc<RefCell<Inner>>,
     pub(crate) clock: Clock,
-    /// Devices by port; they outlive their clients.
+    /// Devices by port; they outlive their clients. A device's own handle has none: the world would keep itself alive.
     pub(crate) devices: Rc<RefCell<BTreeMap<String, Shared>>>,
     /// What controllers do on their own.
     pub(crate) loops: Loops,
@@ -195,6 +195,11 @@ impl World {
     /// Dresses the devices of a world in which nothing was asked yet.
     pub fn dress(&self, dress: Dress) {
         self.inner.borrow_mut().dress = dress;
+    }
+
+    /// A handle for a device to keep.
+    pub(crate) fn for_device(&self) -> World {
+        World { devices: Rc::default(), ..self.clone() }
     }
 
     pub(crate) fn now_s(&self) -> f64 {

@@ -30,7 +30,8 @@ const WAITS_MAX: f64 = 1.1e-3;
 const BAUD: u32 = 115_200;
 
 /// What a move of one axis and a reading of its position, or a reading alone, cannot do without: requests and answers in
-/// the shortest form that the protocol has for values of the driver's precision, and one question whether it has arrived.
+/// the shortest form that the protocol has for values of the driver's precision, one question whether it has arrived, and
+/// where orders have no answer one whether it was refused.
 struct Protocol {
     word: &'static str,
     fewest: &'static [&'static [u8]],
@@ -55,7 +56,15 @@ const PROTOCOLS: &[Protocol] = &[
     Protocol { word: "thorlabs-apt", fewest: &[&[0; 12], &[0; 6], &[0; 20]] },
     Protocol {
         word: "newport-smc",
-        fewest: &[b"1PA0.501\r\n", b"1TS\r\n", b"1TS000033\r\n", b"1TP\r\n", b"1TP0.501000\r\n"],
+        fewest: &[
+            b"1PA0.501\r\n",
+            b"1TE\r\n",
+            b"1TE@\r\n",
+            b"1TS\r\n",
+            b"1TS000033\r\n",
+            b"1TP\r\n",
+            b"1TP0.501000\r\n",
+        ],
     },
     Protocol {
         word: "newport-esp",
@@ -77,7 +86,7 @@ const PROTOCOLS: &[Protocol] = &[
     Protocol { word: "newport-1936", fewest: &[b"PM:PWS?\r\n", b"1.000074E-004 158 1.000970E-004 158\r\n"] },
     Protocol {
         word: "keysight-laser",
-        fewest: &[b"POW:STAT?\n", b"+1\n", b"LOCK?\n", b"+0\n", b"POW?\n", b"+0.00000000E+000\n"],
+        fewest: &[b"POW:STAT?\n", b"+1\n", b"LOCK?\n", b"+0\n", b"POW?\n", b"+1.00000000E-003\n"],
     },
     Protocol {
         word: "santec-tsl",

@@ -39,6 +39,10 @@ fn every_target_has_its_file_and_its_corpus_and_there_are_no_others() {
     let targets: BTreeSet<String> = tests::fuzz::targets().into_iter().collect();
     assert_eq!(stems(&folder("fuzz_targets")), targets);
     assert_eq!(stems(&folder("corpus")), targets);
+    for target in &targets {
+        let body = std::fs::read_to_string(folder("fuzz_targets").join(format!("{target}.rs"))).unwrap();
+        assert!(body.contains(&format!("tests::fuzz::run(\"{target}\", data)")), "{target} runs another:\n{body}");
+    }
     let manifest = std::fs::read_to_string(folder("Cargo.toml")).unwrap();
     let named = |line: &str| line.strip_prefix("name = \"")?.strip_suffix('"').map(String::from);
     let listed: BTreeSet<String> = manifest.lines().filter_map(named).filter(|n| n != "fuzz").collect();

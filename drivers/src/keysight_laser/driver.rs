@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use units::Power;
 
-use super::codec;
+use super::codec::{self, LevelUnit};
 use crate::exchange::{Line, LineError, Protocol, Query, Repeat, Tap};
 use crate::identity::{Expected, Identity};
 use crate::scpi;
@@ -33,17 +33,24 @@ pub struct KeysightLaser {
     line: Line,
     expected: Expected,
     identity: Identity,
+    /// The level set at connect.
+    level: Option<Power>,
 }
 
 fn harmless<'a>(request: &'a [u8], expected: &'static str) -> Query<'a> {
     Query { request, limit: QUERY_LIMIT, repeat: Repeat::Harmless, expected }
 }
 
+/// Whether a level that was read is the one that was set.
+fn is_level(set: Power, read: Power) -> bool {
+    units::db_ratio(set, read).is_some_and(|db| db.abs() <= LEVEL_TOLERANCE_DB)
+}
+
 impl KeysightLaser {
     /// A driver over `line` for the laser `expected`; [`LightSource::connect`] comes first.
     pub fn new(mut line: Line, expected: Expected) -> KeysightLaser {
         line.speak(Protocol { requests: crate::requests::KEYSIGHT_LASER, ..scpi::PROTOCOL });
-        KeysightLaser { line, expected, identity: Identity::default() }
+        KeysightLaser { line, expected, identity: Identity::default(), level: None }
     }
 
     fn instrument(&self) -> String {
@@ -124,16 +131,36 @@ impl KeysightLaser {
     }
 
     async fn is_on(&mut self) -> Result<bool, SourceError> {
-        self.ask(&harmless(b"SOUR0:POW:STAT?\n", "0 or 1"), scpi::boolean).await
+        self.ask(&harmless(b"POW:STAT?\n", "0 or 1"), scpi::boolean).await
     }
 
     async fn is_locked(&mut self) -> Result<bool, SourceError> {
-        self.ask(&harmless(b":LOCK?\n", "0 or 1"), scpi::boolean).await
+        self.ask(&harmless(b"LOCK?\n", "0 or 1"), scpi::boolean).await
     }
 
-    async fn level(&mut self) -> Result<Power, SourceError> {
-        let unit = self.ask(&harmless(b"SOUR0:POW:UNIT?\n", "0 or 1"), codec::level_unit).await?;
-        self.ask(&harmless(b"SOUR0:POW?\n", "a power"), |answer| codec::level(answer, unit)).await
+    async fn unit(&mut self) -> Result<LevelUnit, SourceError> {
+        self.ask(&harmless(b"SOUR0:POW:UNIT?\n", "0 or 1"), codec::level_unit).await
+    }
+
+    /// The level in watts, as it was set up. At another number than was set the unit is asked for: somebody at the front
+    /// panel may have changed it. No dBm of a step of the laser's could be taken for the watts that were set.
+    async fn read_level(&mut self) -> Result<Power, SourceError> {
+        let told = self.ask(&harmless(b"POW?\n", "a power"), scpi::finite).await?;
+        let watts = codec::level(told, LevelUnit::Watt);
+        if self.level.is_some_and(|set| is_level(set, watts)) {
+            return Ok(watts);
+        }
+        Ok(codec::level(told, self.unit().await?))
+    }
+
+    /// Watts rather than dBm, in which 0 and a thousandth are nearly the same.
+    async fn set_unit(&mut self) -> Result<(), SourceError> {
+        let command = "SOUR0:POW:UNIT 1";
+        self.line.send(format!("{command}\n").as_bytes()).await?;
+        match self.unit().await? {
+            LevelUnit::Watt => Ok(()),
+            LevelUnit::Dbm => Err(self.why("unit of power", command, "1".into(), "0".into()).await),
+        }
     }
 
     async fn set_wavelength(&mut self, nm: f64) -> Result<(), SourceError> {
@@ -153,8 +180,9 @@ impl KeysightLaser {
             return Err(SourceError::NoSuchLevel { instrument: self.instrument(), watts: level.watts() });
         };
         self.line.send(format!("{command}\n").as_bytes()).await?;
-        let read = self.level().await?;
-        if units::db_ratio(level, read).is_some_and(|db| db.abs() <= LEVEL_TOLERANCE_DB) {
+        self.level = Some(level);
+        let read = self.read_level().await?;
+        if is_level(level, read) {
             return Ok(());
         }
         let text = |p: Power| p.dbm().map_or_else(|| format!("{} W", p.watts()), |dbm| format!("{dbm:.3} dBm"));
@@ -207,6 +235,7 @@ impl LightSource for KeysightLaser {
             self.switch_off().await?;
         }
         self.set_wavelength(setup.wavelength_nm).await?;
+        self.set_unit().await?;
         self.set_level(setup.level).await?;
         match self.drain().await?.into_iter().next() {
             Some(first) => Err(self.refused("connect", first)),
@@ -243,6 +272,6 @@ impl LightSource for KeysightLaser {
     async fn state(&mut self) -> Result<SourceState, SourceError> {
         let on = self.is_on().await?;
         let interlock_open = self.is_locked().await?;
-        Ok(SourceState { on, interlock_open, level: self.level().await? })
+        Ok(SourceState { on, interlock_open, level: self.read_level().await? })
     }
 }

@@ -23,6 +23,7 @@ struct Device {
     dbm: f64,
     level_max_dbm: f64,
     watts: bool,
+    dbm_only: bool,
     settled: Duration,
     settle_time: Duration,
     errors: VecDeque<&'static str>,
@@ -44,6 +45,7 @@ impl Device {
             dbm: 6.0,
             level_max_dbm: 13.0,
             watts: false,
+            dbm_only: false,
             settled: Duration::ZERO,
             settle_time: ms(1500),
             errors: VecDeque::new(),
@@ -71,13 +73,15 @@ impl Device {
             "*IDN?" => return Some(self.idn.into()),
             "SYST:ERR?" => return Some(self.errors.pop_front().unwrap_or(r#"+0,"No error""#).into()),
             "*OPC?" => return flag(self.clock.now() >= self.settled),
-            ":LOCK?" => return flag(self.locked),
-            "SOUR0:POW:STAT?" => return flag(self.on),
+            "LOCK?" => return flag(self.locked),
+            "POW:STAT?" => return flag(self.on),
             "SOUR0:POW:UNIT?" => return flag(self.watts),
             "SOUR0:WAV?" => return Some(format!("+{:.8E}", self.wavelength_m)),
-            "SOUR0:POW?" if self.watts => return Some(format!("+{:.8E}", 1e-3 * 10f64.powf(self.dbm / 10.0))),
-            "SOUR0:POW?" => return Some(format!("{:+.8E}", self.dbm)),
+            "POW?" if self.watts => return Some(format!("+{:.8E}", 1e-3 * 10f64.powf(self.dbm / 10.0))),
+            "POW?" => return Some(format!("{:+.8E}", self.dbm)),
             "*CLS" => self.errors.clear(),
+            "SOUR0:POW:UNIT" if self.dbm_only => self.errors.push_back(r#"-224,"Illegal parameter value""#),
+            "SOUR0:POW:UNIT" => self.watts = argument == "1",
             "SOUR0:POW:STAT" if self.locked => self.errors.push_back(r#"-200,"Execution error (laser locked)""#),
             "SOUR0:POW:STAT" if self.stuck => {}
             "SOUR0:POW:STAT" => {
@@ -141,6 +145,22 @@ fn connect_switches_off_and_sets_wavelength_and_level_in_either_unit() {
 }
 
 #[test]
+fn unit_is_asked_for_again_when_the_level_is_not_the_one_set() {
+    connected(async |driver, device, _| {
+        let level = async |driver: &mut KeysightLaser| driver.state().await.unwrap().level.dbm().unwrap();
+        assert!((level(driver).await + 3.0).abs() < 1e-6);
+        assert_eq!(device.borrow().heard, ["POW:STAT?", "LOCK?", "POW?"]);
+        // At the front panel, one after the other.
+        device.borrow_mut().watts = false;
+        assert!((level(driver).await + 3.0).abs() < 1e-6);
+        device.borrow_mut().dbm = 0.0;
+        assert!(level(driver).await.abs() < 1e-6);
+        device.borrow_mut().watts = true;
+        assert!(level(driver).await.abs() < 1e-6);
+    });
+}
+
+#[test]
 fn switching_on_waits_until_the_laser_has_settled() {
     connected(async |driver, _, clock| {
         let before = clock.now();
@@ -158,7 +178,7 @@ fn open_interlock_is_told_and_nothing_is_switched() {
         device.borrow_mut().locked = true;
         let failure = driver.switch_on().await.unwrap_err();
         assert_eq!(failure.to_string(), "pm: interlock open: the source refuses to switch on");
-        assert_eq!(device.borrow().heard, [":LOCK?"]);
+        assert_eq!(device.borrow().heard, ["LOCK?"]);
         assert!(driver.state().await.unwrap().interlock_open);
         // Setting up a locked laser that is off is no fault; switching it on would be.
         driver.connect(&setup()).await.unwrap();
@@ -207,13 +227,14 @@ fn wrong_device_refused_wavelength_clipped_level_and_no_level_are_told() {
     check(|_| (), out, r#""SOUR0:WAV 1500.0000NM" refused: -222, Data out of range"#);
     let clipped = "level was set to -3.000 dBm but reads back -10.000 dBm";
     check(|d| d.level_max_dbm = -10.0, setup(), clipped);
+    check(|d| d.dbm_only = true, setup(), r#""SOUR0:POW:UNIT 1" refused: -224, Illegal parameter value"#);
     check(|_| (), SourceSetup { level: Power::ZERO, ..setup() }, "a level of 0 W cannot be set");
 }
 
 #[test]
 fn lost_answers_are_made_good_and_no_command_is_sent_twice() {
     connected(async |driver, device, _| {
-        device.borrow_mut().lose = vec!["*OPC?", "SOUR0:POW:STAT?", ":LOCK?"];
+        device.borrow_mut().lose = vec!["*OPC?", "POW:STAT?", "LOCK?"];
         driver.switch_on().await.unwrap();
         let sent = device.borrow().heard.iter().filter(|h| *h == "SOUR0:POW:STAT 1").count();
         assert_eq!(sent, 1);

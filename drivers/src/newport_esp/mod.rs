@@ -21,4 +21,4 @@ mod probe;
 mod tests;
 
 pub use driver::NewportEsp;
-pub(crate) use probe::recognise;
+pub(crate) use probe::{by_version, recognise};

@@ -66,8 +66,11 @@ struct Target {
 enum Phase {
     /// Under way, or about to be.
     Moving,
+    /// At rest where it was sent.
+    There,
     /// At rest with another set point: somebody stopped it.
     Elsewhere,
+    /// At rest with the set point that it was sent to.
     Ended,
 }
 
@@ -345,6 +348,11 @@ impl NewportSmc {
         if !target.begun && now.saturating_sub(target.since) < BEGIN_LIMIT {
             return Ok(Phase::Moving);
         }
+        // Where it was sent it was not stopped on its way, and need not be asked for its set point.
+        let position = self.number(&c, "TP").await?;
+        if (position - target.value).abs() <= SET_POINT_STEP {
+            return Ok(Phase::There);
+        }
         let set_point = self.number(&c, "TH").await?;
         Ok(if (set_point - target.value).abs() <= SET_POINT_STEP { Phase::Ended } else { Phase::Elsewhere })
     }
@@ -385,6 +393,7 @@ impl NewportSmc {
             }
             clock.sleep(pause(waited).min(limit - waited)).await;
             match self.phase(name).await? {
+                Phase::There => return Ok(()),
                 Phase::Ended => return self.arrived(name).await,
                 Phase::Moving => idle = 0,
                 Phase::Elsewhere => idle += 1,
@@ -526,7 +535,7 @@ impl MotionController for NewportSmc {
 
     async fn on_target(&mut self, channels: &[&str]) -> Result<bool, MotionError> {
         for name in channels {
-            if self.phase(name).await? != Phase::Ended {
+            if !matches!(self.phase(name).await?, Phase::There | Phase::Ended) {
                 return Ok(false);
             }
         }

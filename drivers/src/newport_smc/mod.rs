@@ -10,7 +10,7 @@
 //! - The lower soft limit is never above home and the upper one never below: a range that leaves home out is widened to
 //!   hold it, and the bench's envelope keeps to the narrower one.
 //! - For some milliseconds after a command to move the state is still the one before. Therefore a move counts as ended
-//!   only when the set point (`TH`) is the target and motion was seen, or was long enough in coming.
+//!   only when motion was seen, or was long enough in coming, and the axis or else its set point (`TH`) is at the target.
 //! - `ST` without address stops the whole chain.
 //!
 //! A serial number, where the bench file names one, is that of the stage of controller 1: controllers tell none.

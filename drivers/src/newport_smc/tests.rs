@@ -70,7 +70,6 @@ fn the_bytes_are_those_of_the_vendors_protocol_as_hvl_ccb_speaks_it() {
             ask(b"1PA1.25\r\n1TE\r\n", b"1TE@\r\n"),
             ask(b"1TS\r\n", b"1TS000028\r\n"),
             ask(b"1TS\r\n", b"1TS000033\r\n"),
-            ask(b"1TH\r\n", b"1TH1.250000\r\n"),
             ask(b"1TP\r\n", b"1TP1.250000\r\n"),
             ask(b"1PA100\r\n1TE\r\n", b"1TEG\r\n"),
         ]
@@ -203,6 +202,22 @@ fn a_move_ends_when_it_has_begun_and_ended_and_not_before() {
         assert_eq!(d.heard.iter().take(4).collect::<Vec<_>>(), ["1PA0.00005", "2PA1.25", "1TE", "2TE"]);
         let polls = d.heard.iter().filter(|h| h.ends_with("TS")).count();
         assert!(polls < 25, "{polls} polls");
+    });
+}
+
+#[test]
+fn set_point_is_asked_for_unless_the_axis_is_where_it_was_sent() {
+    connected(async |driver, device, clock| {
+        driver.start_move(&[("1", 100.0)]).await.unwrap();
+        driver.wait_on_target(&["1"], Duration::from_secs(5)).await.unwrap();
+        assert_eq!(count(&device, "1TH"), 0);
+        // Stopped within what counts as arrived.
+        driver.start_move(&[("1", 101.0)]).await.unwrap();
+        clock.sleep(ms(50)).await;
+        driver.on_target(&["1"]).await.unwrap();
+        drop(device.borrow_mut().answer(b"ST\r\n"));
+        assert!(!driver.on_target(&["1"]).await.unwrap());
+        assert_eq!(count(&device, "1TH"), 1);
     });
 }
 

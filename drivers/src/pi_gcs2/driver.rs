@@ -29,6 +29,8 @@ const IDLE_POLLS: u32 = 5;
 const ARRIVAL_TOLERANCE_UM: f64 = 2.0;
 /// The same for rotations, degrees.
 const ARRIVAL_TOLERANCE_DEG: f64 = 0.002;
+/// An axis that is nearer its target than this share of it was not stopped on its way there.
+const THERE_SHARE: f64 = 0.05;
 /// Controllers print six decimals, and some compute in 32 bits.
 const DECIMALS: f64 = 1e-6;
 
@@ -340,8 +342,17 @@ impl Gcs2 {
         if code == 0 { Ok(()) } else { Err(self.refused(axes, "MOV", code)) }
     }
 
-    /// On target by their own word: now the register, then the positions.
+    /// On target by their own word: now the positions, and the register where they do not speak for themselves.
     async fn arrived(&mut self, channels: &[&str]) -> Result<(), MotionError> {
+        let known = self.known(channels)?;
+        let read = self.numbers("POS", channels).await?;
+        let there = channels.iter().zip(&known).zip(&read).all(|((channel, about), position)| {
+            let off = |target: &f64| (position - target).abs() * about.factor();
+            self.targets.get(*channel).is_some_and(|t| off(t) <= THERE_SHARE * about.tolerance())
+        });
+        if there {
+            return Ok(());
+        }
         match self.error().await {
             Ok(0) => {}
             Ok(code) => return Err(self.refused(self.axes(channels), "MOV", code)),
@@ -349,8 +360,6 @@ impl Gcs2 {
             Err(e) if e.is_answer_lost() => {}
             Err(e) => return Err(e.into()),
         }
-        let known = self.known(channels)?;
-        let read = self.numbers("POS", channels).await?;
         for ((channel, about), position) in channels.iter().zip(known).zip(read) {
             let Some(target) = self.targets.get(*channel).map(|t| t * about.factor()) else { continue };
             let position = position * about.factor();

@@ -277,6 +277,20 @@ fn move_cut_short_is_told_with_the_controllers_code() {
 }
 
 #[test]
+fn register_is_read_on_arrival_unless_the_axis_is_where_it_was_sent() {
+    connected(async |driver, device, _| {
+        driver.start_move(&[("1", 100.0)]).await.unwrap();
+        driver.wait_on_target(&["1"], LIMIT).await.unwrap();
+        assert_eq!(count(&device, "ERR?"), 1);
+        // Stopped within what counts as arrived.
+        driver.start_move(&[("1", 101.0)]).await.unwrap();
+        device.borrow_mut().stop();
+        let failure = driver.wait_on_target(&["1"], LIMIT).await.unwrap_err();
+        assert!(matches!(failure, MotionError::Refused { code: 10, .. }), "{failure}");
+    });
+}
+
+#[test]
 fn move_cut_short_is_told_even_when_the_code_is_lost() {
     connected(async |driver, device, _| {
         driver.start_move(&[("1", 100.0)]).await.unwrap();

@@ -130,7 +130,9 @@ const IDENTITIES: &[(&str, &[&str], &str, Class)] = &[
 
 /// Who answers `*IDN?` so; a stranger's answer is told.
 fn by_identity(answer: &[u8]) -> Result<Known, Option<String>> {
-    let Some(identity) = talk::identity(answer) else { return newport_1936::recognise(answer).ok_or(None) };
+    let Some(identity) = talk::identity(answer) else {
+        return newport_1936::recognise(answer).or_else(|| newport_esp::by_version(answer)).ok_or(None);
+    };
     let (maker, model) = (identity.maker.to_lowercase(), identity.model.to_lowercase());
     let known =
         IDENTITIES.iter().find(|(m, models, ..)| maker.contains(m) && models.iter().any(|b| model.starts_with(b)));

@@ -22,6 +22,8 @@ fn instruments_are_known_by_maker_and_model_and_others_are_told() {
     check("SANTEC,TSL-570,22020001,0001.0000.0001\r\n", Ok("santec-tsl"));
     check("Dicon Fiberoptics Inc, GP600, 19A0M10D0117, 7.0\r", Ok("dicon-switch"));
     check("*IDN?\r\n>NEWPORT 2936-R v1.2.3 08/04/15 SN24777\r\n", Ok("newport-1936"));
+    check("ESP300 Version 3.04 07/27/01\r\n", Ok("newport-esp"));
+    check("ESP302 Version 1.0\r\n", Ok("newport-esp"));
     check("NEWPORT 2938-R v1.2.3 08/04/15 SN24777\r\n", Err(false));
     check("Keysight Technologies,E4980A,MY0,1.2\n", Err(true));
     check("garbage", Err(false));
@@ -125,6 +127,17 @@ fn an_instrument_that_answers_garbage_to_every_other_question_is_recognised_by_i
     let Outcome::Found(found) = &chain.0 else { panic!("{chain:?}") };
     assert_eq!((found.known.driver, found.known.identity.model.as_str()), ("zaber-ascii", "X-MCB2"));
     assert_eq!(found.known.channels, ["1.1", "1.2", "2.1", "2.2"]);
+}
+
+#[test]
+fn an_esp_is_recognised_at_a_rate_at_which_only_the_identity_is_asked() {
+    let (outcome, _) = at(&[Idn, IdnCr], |request| match request {
+        b"\r*IDN?\r" => b"ESP300 Version 3.08 09/09/02\r\n".to_vec(),
+        _ => Vec::new(),
+    });
+    let Outcome::Found(found) = &outcome else { panic!("{outcome:?}") };
+    assert_eq!((found.known.driver, found.known.identity.model.as_str()), ("newport-esp", "ESP300"));
+    assert_eq!(found.known.channels, ["1", "2", "3"]);
 }
 
 #[test]

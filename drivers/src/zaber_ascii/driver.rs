@@ -23,6 +23,8 @@ const POLL_SHARE: u32 = 8;
 const POLL_MIN: Duration = Duration::from_millis(2);
 /// and never slower than an operator would notice.
 const POLL_MAX: Duration = Duration::from_millis(20);
+/// A device that lost its power takes longer to answer again, so what it said of its flags still holds.
+const FLAGS_HOLD: Duration = Duration::from_millis(500);
 /// An axis with an encoder comes to rest within some microsteps of its target.
 const ARRIVAL_STEPS: i64 = 10;
 
@@ -65,6 +67,8 @@ pub struct ZaberAscii {
     pub(super) targets: BTreeMap<String, i64>,
     /// The line's recoveries after which the devices were last known to be the same.
     pub(super) verified_at: u64,
+    /// When an axis of a device last answered without a flag.
+    unflagged: BTreeMap<(u8, u8), Duration>,
     id: u8,
 }
 
@@ -84,6 +88,7 @@ impl ZaberAscii {
             channels: BTreeMap::new(),
             targets: BTreeMap::new(),
             verified_at: 0,
+            unflagged: BTreeMap::new(),
             id: 0,
         }
     }
@@ -141,6 +146,12 @@ impl ZaberAscii {
         let request = codec::request(to, words);
         let query = Query { request: &request, limit: QUERY_LIMIT, repeat, expected: "a reply with this id" };
         let reply = self.line.query(&query, |a| codec::reply(a, to)).await?;
+        if reply.flag.is_none() {
+            self.unflagged.insert((device, number), self.line.clock().now());
+        } else {
+            // A flag of the device may be one of any of its axes.
+            self.unflagged.retain(|(d, n), _| *d != device || ![*n, 0].contains(&number));
+        }
         if reply.rejected {
             return Err(self.refused(axis, words, &reply.data, codec::reason(&reply.data)));
         }
@@ -196,6 +207,7 @@ impl ZaberAscii {
         if now == self.verified_at {
             return Ok(());
         }
+        self.unflagged.clear();
         for (device, (serial, _)) in self.devices.clone() {
             let found = self.read("all", (device, 0), "get system.serial", |d| Some(d.to_string())).await?;
             if found != serial {
@@ -211,8 +223,13 @@ impl ZaberAscii {
         Ok(())
     }
 
-    /// An axis is ready for a move: referenced, without fault, and with no note that a later one would be blamed for.
+    /// An axis is ready for a move: referenced, without fault, and with no note that a later one would be blamed for. One
+    /// that just said so is not asked.
     async fn fit(&mut self, c: &Channel, command: &str) -> Result<(), MotionError> {
+        let now = self.line.clock().now();
+        if self.unflagged.get(&(c.device, c.number)).is_some_and(|at| now - *at < FLAGS_HOLD) {
+            return Ok(());
+        }
         let mut flags = self.flags(c).await?;
         if flags.iter().any(|f| f.is_fault() || f.is_interruption()) {
             self.once(&c.axis, (c.device, c.number), "warnings clear").await?;
@@ -261,8 +278,16 @@ impl ZaberAscii {
     }
 
     async fn start_one(&mut self, c: &Channel, target: i64) -> Result<(), MotionError> {
-        let command = format!("move abs {target}");
-        if self.once(&c.axis, (c.device, c.number), &command).await? { Ok(()) } else { self.taken(c, target).await }
+        let (place, command) = ((c.device, c.number), format!("move abs {target}"));
+        let flag = match self.ask(&c.axis, place, &command, Repeat::Never).await {
+            Ok(reply) => reply.flag.filter(|f| f.is_fault() || f.is_unreferenced()),
+            Err(MotionError::Line(e)) if e.is_answer_lost() => return self.taken(c, target).await,
+            Err(e) => return Err(e),
+        };
+        let Some(flag) = flag else { return Ok(()) };
+        // It would go somewhere else than it was sent.
+        self.once(&c.axis, place, "stop").await?;
+        Err(if flag.is_unreferenced() { self.not_referenced(c) } else { self.flagged(&c.axis, &command, flag) })
     }
 
     /// Waits until an axis is idle; the last reply tells its flag.

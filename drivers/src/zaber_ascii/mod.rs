@@ -12,7 +12,8 @@
 //! - A target cannot be read back. After a lost answer the axis is looked at instead: on its way, or there.
 //! - `limit.min` and `limit.max` are kept over a loss of power and are all a device tells of its travel, but for the
 //!   sensors' places `limit.home.pos` and `limit.away.pos`. The range of the bench must lie within the wider of the two.
-//! - A restart forgets the reference (`WR`), but moves are carried out all the same. So flags are read before each move.
+//! - A restart forgets the reference (`WR`), but moves are carried out all the same. So flags are read before each
+//!   move, unless the axis has just answered without one, and a move that is answered with one that matters is stopped.
 //! - On a chain `serial_number` and `model` of the bench file are those of the device with the lowest address.
 //!
 //! Sources: zaber-motion 10.2.0 and zaber.serial 0.9.1 (PyPI), observed on the wire; Zaber's ASCII protocol manuals; the

@@ -217,8 +217,9 @@ fn refused_move_is_told_in_the_devices_word_and_stops_those_before_it() {
 
 #[test]
 fn move_after_a_restart_is_not_referenced_and_not_sent() {
-    connected(async |driver, device, _| {
+    connected(async |driver, device, clock| {
         device.borrow_mut().restart();
+        clock.sleep(ms(1000)).await;
         let failure = driver.start_move(&[("1.2", 2000.0)]).await.unwrap_err();
         assert_eq!(failure.to_string(), "pm: axis y: not referenced");
         assert_eq!(count(&device, "move"), 0);
@@ -229,6 +230,31 @@ fn move_after_a_restart_is_not_referenced_and_not_sent() {
         let failure = driver.wait_on_target(&["1.2"], LIMIT).await.unwrap_err();
         assert!(matches!(failure, MotionError::NotReferenced { .. }), "{failure}");
     });
+}
+
+#[test]
+fn flags_are_asked_for_before_a_move_unless_they_were_just_told() {
+    connected(async |driver, device, clock| {
+        for (pause, asked) in [(0, 0), (400, 0), (600, 1)] {
+            clock.sleep(ms(pause)).await;
+            device.borrow_mut().heard.clear();
+            driver.start_move(&[("1.1", 2000.0)]).await.unwrap();
+            driver.wait_on_target(&["1.1"], LIMIT).await.unwrap();
+            assert_eq!(count(&device, "warnings"), asked, "after {pause} ms");
+        }
+    });
+}
+
+#[test]
+fn move_that_is_answered_with_a_fault_is_stopped() {
+    for (flag, told) in [("WR", "not referenced"), ("FE", "refused with FE (limit error)")] {
+        connected(async |driver, device, _| {
+            device.borrow_mut().axis(1, 1).flags.push(flag);
+            let failure = driver.start_move(&[("1.1", 2000.0)]).await.unwrap_err();
+            assert!(failure.to_string().ends_with(told), "{failure}");
+            assert_eq!((count(&device, "move abs"), count(&device, "1.1 stop")), (1, 1));
+        });
+    }
 }
 
 #[test]
@@ -418,8 +444,8 @@ fn cancelled_move_leaves_the_line_usable() {
         let started = async {
             driver.start_move(&[("1.1", 2000.0)]).await.unwrap();
         };
-        assert!(clock.timeout(Duration::from_micros(1500), started).await.is_err());
+        assert!(clock.timeout(Duration::from_micros(500), started).await.is_err());
         near(&driver.positions(&["1.2"]).await.unwrap(), &[0.0]);
-        assert!(count(&device, "move abs") <= 1);
+        assert_eq!(count(&device, "move abs"), 1);
     });
 }

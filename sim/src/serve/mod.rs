@@ -90,7 +90,7 @@ impl World {
         if let Some(device) = self.devices.borrow().get(port) {
             return Ok((instrument.clone(), device.clone()));
         }
-        let mut made = devices::make(self, instrument)?;
+        let mut made = devices::make(&self.for_device(), instrument)?;
         let dress = self.inner.borrow().dress.clone();
         if !dress.is_plain() {
             made = Box::new(Dressed::new(made, dress, self.now_s()));
@@ -304,4 +304,47 @@ fn link(port: &str, slave: &Path, path: &Path) -> Result<(), ServeError> {
     beside.push(format!(".{}", std::process::id()));
     std::os::unix::fs::symlink(slave, &beside).map_err(failed)?;
     std::fs::rename(&beside, path).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::task::LocalSet;
+    use units::clock::{Clock, virtual_runtime};
+
+    use super::*;
+    use crate::config::PortWiring;
+    use crate::devices::{device_kinds, standalone};
+
+    /// Whether anything of a world is left when its handles and its client are gone.
+    fn is_freed(kind: &str, model: Option<&str>) -> bool {
+        let options: BTreeMap<String, String> = model.map(|m| ("model".into(), m.into())).into_iter().collect();
+        let instrument = standalone(kind, &options).unwrap();
+        let settings = LineSettings { baud: 115_200, parity: Parity::None };
+        let link = Link::Serial { path: "unused".into(), settings };
+        let wiring = Wiring { ports: vec![PortWiring { name: "device".into(), link }], instruments: vec![instrument] };
+        LocalSet::new().block_on(&virtual_runtime().unwrap(), async {
+            let clock = Clock::simulated();
+            let world = World::alone(&wiring, 1e-4, 1, clock.clone());
+            let (inner, devices) = (Rc::downgrade(&world.inner), Rc::downgrade(&world.devices));
+            let mut client = world.connect("device", settings).unwrap();
+            client.write_all(b"*IDN?\n").await.unwrap();
+            clock.sleep(Duration::from_secs(1)).await;
+            drop((client, world));
+            clock.sleep(Duration::from_secs(1)).await;
+            inner.upgrade().is_none() && devices.upgrade().is_none()
+        })
+    }
+
+    #[test]
+    fn a_world_that_is_dropped_is_freed() {
+        let kinds = device_kinds().iter().map(|info| (info.kind, None));
+        // They have loops that go on with the world.
+        for (kind, model) in kinds.chain([("pi-gcs2", Some("C-887")), ("pi-gcs2", Some("E-712"))]) {
+            assert!(is_freed(kind, model), "{kind} {model:?}");
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Texts that people and programs write, into the readers of them.
 
 use drivers::identity::Identity;
+use firstlight::transcript;
 use sim::Fault;
 use sim::optics::CouplingMap;
 
@@ -14,6 +15,7 @@ pub(super) const TEXTS: &[Target] = &[
     ("couple_table", |data| drop(sim::couple::couple(&String::from_utf8_lossy(data)))),
     ("fault_word", |data| drop(Fault::parse(&String::from_utf8_lossy(data)))),
     ("identity", |data| drop(Identity::parse(data))),
+    ("wire", wire),
 ];
 
 /// Both readers of a bench file: the station's, and the simulator's of its own section.
@@ -22,6 +24,15 @@ fn bench_file(data: &[u8]) {
     let _ = station::config::BenchConfig::parse(&text);
     // Files that the section names are looked for where there are none.
     let _ = sim::config::read(&text, std::path::Path::new("/nonexistent"));
+}
+
+/// A transcript of any lines; and one that tells of these bytes gives them back.
+fn wire(data: &[u8]) {
+    for line in String::from_utf8_lossy(data).lines() {
+        transcript::bytes(line).iter().for_each(|raw| drop((transcript::is_plain(raw), transcript::hex(raw))));
+    }
+    let told = format!("0.5 s  <- \"{}\"  after 1 ms", data.escape_ascii());
+    assert_eq!(transcript::bytes(&told), [data], "{told}");
 }
 
 fn coupling_map(data: &[u8]) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 use drivers::transport::{self, Address, FlowControl, Parity, SerialSettings};
+use firstlight::transcript;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 
@@ -38,63 +39,11 @@ pub(super) fn main(args: &Args) -> Result<u8, Failure> {
     let bytes = paths::read(&args.file)?;
     for line in String::from_utf8_lossy(&bytes).lines() {
         terminal::print(format_args!("{line}"));
-        for quoted in quoted(line) {
-            let raw = unescaped(quoted);
-            if raw.iter().any(|b| !(0x20..0x7f).contains(b)) {
-                terminal::print(format_args!("{:>18} {}", "", hex(&raw)));
-            }
+        for raw in transcript::bytes(line).iter().filter(|raw| !transcript::is_plain(raw)) {
+            terminal::print(format_args!("{:>18} {}", "", transcript::hex(raw)));
         }
     }
     Ok(0)
-}
-
-/// What stands between quotation marks.
-fn quoted(line: &str) -> impl Iterator<Item = &str> {
-    // An escaped mark inside is written \", and ends nothing.
-    let mut inside = false;
-    let mut begin = 0;
-    let mut escaped = false;
-    let mut found = Vec::new();
-    for (at, c) in line.char_indices() {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            '"' if inside => {
-                found.push(&line[begin..at]);
-                inside = false;
-            }
-            '"' => (inside, begin) = (true, at + 1),
-            _ => {}
-        }
-    }
-    found.into_iter()
-}
-
-/// The bytes that a printable form stands for.
-fn unescaped(text: &str) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let (byte, used) = match (first, after) {
-            (b'\\', [b'n', ..]) => (b'\n', 2),
-            (b'\\', [b'r', ..]) => (b'\r', 2),
-            (b'\\', [b't', ..]) => (b'\t', 2),
-            (b'\\', [b'x', high, low, ..]) => {
-                let digits = [*high, *low];
-                let value = std::str::from_utf8(&digits).ok().and_then(|d| u8::from_str_radix(d, 16).ok());
-                value.map_or((b'\\', 1), |v| (v, 4))
-            }
-            (b'\\', [other, ..]) => (*other, 2),
-            (byte, _) => (*byte, 1),
-        };
-        bytes.push(byte);
-        rest = &rest[used.min(rest.len())..];
-    }
-    bytes
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(" ")
 }
 
 /// A pause after which what came is printed.
@@ -127,7 +76,7 @@ fn live(args: &Args) -> Result<u8, Failure> {
                 },
                 line = typed.recv() => match line {
                     Some(line) => {
-                        let mut bytes = unescaped(&line);
+                        let mut bytes = transcript::unescaped(&line);
                         bytes.push(b'\n');
                         let at = clock.seconds();
                         terminal::print(format_args!("{at:14.6} s  -> \"{}\"", bytes.escape_ascii()));
@@ -161,18 +110,4 @@ fn typed_lines() -> mpsc::UnboundedReceiver<String> {
         }
     });
     lines
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bytes_of_a_transcript_are_found_and_read_back() {
-        let line = r#"  0.5 s  -> "\x18"  <- "1=0.5 \n2=\"x\" \xb1\n"  after 1 ms"#;
-        let found: Vec<Vec<u8>> = quoted(line).map(unescaped).collect();
-        assert_eq!(found, [b"\x18".to_vec(), b"1=0.5 \n2=\"x\" \xb1\n".to_vec()]);
-        assert_eq!(hex(&found[0]), "18");
-        assert_eq!(unescaped("\\"), b"\\", "a lone backslash is one");
-    }
 }
