@@ -2,25 +2,18 @@
 
 pub mod replay;
 
-use nalgebra::DMatrix;
-
-use super::design::{Optimum, SOFT_DB, levers, reach};
+use super::design::{Optimum, levers, reach};
 use super::fit::{Fit, fit, pose};
-use super::model::{AXES, Pose, Prior, at};
+use super::left::ODD;
+use super::model::{AXES, Pose, at};
 use super::play::Stands;
-use super::{Aligned, Engine, Objective};
+use super::{Aligned, Engine};
 use crate::search::SearchError;
 
 /// Fits kept: what the readings still allow.
 const KEPT: usize = 6;
 
-/// How far beside the peak a fit is tried, standard deviations.
-const BESIDE: f64 = 2.0;
-
-/// A variance is widened by no more than this.
-const WIDEST: f64 = 5.0;
-
-/// Readings bought for a skewed fit before its bound is widened instead.
+/// Readings bought for a skewed fit, at most.
 const SKEWED_MAX: usize = 3;
 
 /// A fit this much worse than the best is dropped (the odds are 1 in 3000).
@@ -30,10 +23,16 @@ const WORSE: f64 = 8.0;
 pub(super) struct Beliefs {
     pub(super) fits: Vec<Fit>,
     pub(super) odds: Vec<f64>,
+    /// By how much readings and priors scatter more about the best than told (variance), at least 1.
+    pub(super) misfit: f64,
 }
 
-/// A fit whose chi square is this many times what it should be is in the wrong place, or the model is wrong.
-const ODD: f64 = 3.0;
+impl Beliefs {
+    /// Nothing is known yet.
+    pub(super) fn none() -> Beliefs {
+        Beliefs { fits: Vec::new(), odds: Vec::new(), misfit: 1.0 }
+    }
+}
 
 /// Rounds of fits from drawn starts after an odd fit, and starts a round.
 const RESTARTS: usize = 3;
@@ -63,23 +62,22 @@ impl Engine<'_> {
             self.decisions += 1;
             let now = *beliefs.fits[0].stands.last().expect("stands begin with the start");
             let optimum = self.levers(&beliefs.fits[0], &now);
-            let misfit = self.misfit(&beliefs.fits[0]);
-            let mut expected = self.expected(&beliefs, &optimum) * misfit;
-            if expected <= self.setup.tolerance_db {
-                let more = self.skewed(&beliefs, &optimum) * misfit;
-                if expected + more > self.setup.tolerance_db && skewed < SKEWED_MAX {
+            let mut expected = self.expected(&beliefs, &optimum);
+            if expected <= self.setup.tolerance_db && skewed < SKEWED_MAX {
+                let hidden = self.skewed(&beliefs, &optimum);
+                if expected + hidden > self.setup.tolerance_db {
                     skewed += 1;
-                    expected += more;
+                    expected += hidden;
                 }
             }
-            let scatter = optimum.scatter(&self.frame(), &self.data.noise);
+            let scatter = optimum.scatter(&self.frame(), &self.data.noise).trace() / 2.0;
             let beside = optimum.loss(&self.frame(), &pose(&now));
             if let Some(value) = last {
-                let stay = beside + expected;
-                if stay <= self.setup.tolerance_db * 1.6
+                if beside + expected <= self.setup.tolerance_db * 1.6
                     || (expected <= self.setup.tolerance_db && beside < 2.0 * scatter + 0.1 * self.setup.tolerance_db)
                 {
-                    return Ok(self.result(&beliefs, &optimum, stay, misfit, value, true));
+                    let left = self.left(&beliefs, &optimum, &now);
+                    return Ok(self.result(&beliefs, left, value, true));
                 }
             }
             if self.readings + 1 >= self.setup.readings_max || self.decisions >= DECISIONS_MAX {
@@ -88,9 +86,8 @@ impl Engine<'_> {
                 self.update(&mut beliefs);
                 let now = *beliefs.fits[0].stands.last().expect("stands begin with the start");
                 let optimum = self.levers(&beliefs.fits[0], &now);
-                let misfit = self.misfit(&beliefs.fits[0]);
-                let stay = self.expected(&beliefs, &optimum) * misfit + optimum.loss(&self.frame(), &pose(&now));
-                return Ok(self.result(&beliefs, &optimum, stay, misfit, value, false));
+                let left = self.left(&beliefs, &optimum, &now);
+                return Ok(self.result(&beliefs, left, value, false));
             }
             let best = self.best();
             let target = if expected <= self.setup.tolerance_db || optimum.dbm - best > CLIMB_DB {
@@ -126,31 +123,6 @@ impl Engine<'_> {
         self.go(&command).await
     }
 
-    fn result(
-        &self,
-        beliefs: &Beliefs,
-        optimum: &Optimum,
-        expected: f64,
-        misfit: f64,
-        value: f64,
-        converged: bool,
-    ) -> Aligned {
-        let spread = optimum.spread(&beliefs.fits[0].covariance) * misfit;
-        // The best place of a rippled flat top is anywhere on it, and a soft minimum's peak lies beside the true one.
-        let soft = if self.setup.objective == Objective::Weakest { SOFT_DB } else { 0.0 };
-        let (more, most) = (self.setup.ripple_db + 0.1 * soft, 3.0 * self.setup.ripple_db + 0.3 * soft);
-        Aligned {
-            position: self.index.iter().enumerate().filter_map(|(k, i)| i.map(|_| self.command[k])).collect(),
-            expected_loss_db: expected + more,
-            bound95_db: bound(&spread, expected) + most,
-            power_dbm: value,
-            // Readings that no part explains say that the stage, not the part, is the trouble.
-            converged: converged && misfit < ODD,
-            readings: self.readings,
-            decisions: self.decisions,
-        }
-    }
-
     /// The best value shown so far, dBm.
     fn best(&self) -> f64 {
         self.data.seen.iter().map(|s| self.value(&s.dbm)).fold(f64::NEG_INFINITY, f64::max)
@@ -166,7 +138,7 @@ impl Engine<'_> {
                 if !self.find(radius).await? {
                     return Err(SearchError::NoLight);
                 }
-                let mut beliefs = Beliefs { fits: Vec::new(), odds: Vec::new() };
+                let mut beliefs = Beliefs::none();
                 self.update(&mut beliefs);
                 return Ok(beliefs);
             }
@@ -180,7 +152,7 @@ impl Engine<'_> {
         }
         let depth = (self.setup.level_dbm - self.best()).max(0.0) / 4.34;
         let step = |k: usize| w[k] * (0.6 * depth.sqrt()).clamp(0.5, 1.5);
-        let mut beliefs = Beliefs { fits: Vec::new(), odds: Vec::new() };
+        let mut beliefs = Beliefs::none();
         let lateral: Vec<usize> = self.axes.iter().copied().filter(|k| *k < 2).collect();
         if self.data.seen.len() > 1 {
             self.update(&mut beliefs);
@@ -207,6 +179,7 @@ impl Engine<'_> {
 
     /// Fits anew from every belief and from mirrored ones.
     pub(super) fn update(&mut self, beliefs: &mut Beliefs) {
+        self.data.noise.doubt = 1.0;
         let mut starts: Vec<Vec<f64>> = beliefs.fits.iter().map(|f| f.p.clone()).collect();
         let means = self.model.means();
         if self.data.seen.len() <= 4 || beliefs.fits.is_empty() {
@@ -266,6 +239,8 @@ impl Engine<'_> {
             starts.extend((0..STARTS).map(|i| self.drawn(round * STARTS + i)));
             self.keep(beliefs, &starts);
         }
+        beliefs.misfit = beliefs.fits.first().map_or(1.0, |f| self.misfit(f));
+        self.doubt(beliefs);
     }
 
     /// Parameters drawn from the priors, about the brightest place across the light.
@@ -301,7 +276,7 @@ impl Engine<'_> {
     }
 
     /// Fits from every start; keeps the different ones that the readings allow.
-    fn keep(&self, beliefs: &mut Beliefs, starts: &[Vec<f64>]) {
+    pub(super) fn keep(&self, beliefs: &mut Beliefs, starts: &[Vec<f64>]) {
         let mut fits: Vec<Fit> = Vec::new();
         for start in starts {
             let f = fit(&self.model, &self.data, start);
@@ -345,86 +320,12 @@ impl Engine<'_> {
         })
     }
 
-    fn levers(&self, fit: &Fit, now: &Stands) -> Optimum {
+    pub(super) fn levers(&self, fit: &Fit, now: &Stands) -> Optimum {
         levers(&self.model, &fit.p, &self.frame(), now, &self.data, self.t_s())
-    }
-
-    /// By how much readings scatter more than they should (variance), at least 1.
-    pub(super) fn misfit(&self, fit: &Fit) -> f64 {
-        let n = self.data.seen.len() * self.model.channels.len();
-        (fit.chi2 / n as f64).max(1.0)
-    }
-
-    /// Expected loss at the best belief's optimum: what its covariance leaves, and what it costs if another belief is
-    /// true.
-    fn expected(&self, beliefs: &Beliefs, optimum: &Optimum) -> f64 {
-        let own = optimum.spread(&beliefs.fits[0].covariance).trace() / 2.0;
-        own + self.elsewhere(beliefs, optimum).iter().sum::<f64>()
-    }
-
-    /// What the covariance hides, dB: along each axis the rest is fitted anew well beside the peak. Where that costs less
-    /// than a parabola would, the peak is known less well.
-    fn skewed(&self, beliefs: &Beliefs, optimum: &Optimum) -> f64 {
-        let best = &beliefs.fits[0];
-        let mut more = 0.0;
-        for (i, k) in self.axes.iter().enumerate() {
-            let column = self.model.free.iter().position(|f| f == k).expect("a searched axis is free");
-            let sd = best.covariance[(column, column)].sqrt();
-            let own = 0.5 * optimum.hessian[(i, i)] * sd * sd;
-            if own < 0.02 * self.setup.tolerance_db {
-                continue;
-            }
-            let mut widest: f64 = 1.0;
-            for side in [-BESIDE, BESIDE] {
-                let mut model = self.model.clone();
-                let value = best.p[*k] + side * sd;
-                let prior = model.prior[*k];
-                model.prior[*k] = Prior { mean: value, sd: 0.02 * sd };
-                let mut start = best.p.clone();
-                start[*k] = value;
-                let there = fit(&model, &self.data, &start);
-                // The clamp stands in for the axis's own prior.
-                let own_prior = ((value - prior.mean) / prior.sd).powi(2) / 2.0;
-                let rise = (there.cost + own_prior - best.cost).max(BESIDE * BESIDE / 2.0 / WIDEST);
-                widest = widest.max(BESIDE * BESIDE / 2.0 / rise);
-            }
-            more += own * (widest - 1.0);
-        }
-        more
-    }
-
-    /// Loss at the best belief's optimum under each other belief, times its odds.
-    pub(super) fn elsewhere(&self, beliefs: &Beliefs, optimum: &Optimum) -> Vec<f64> {
-        let t_s = self.t_s();
-        beliefs
-            .fits
-            .iter()
-            .zip(&beliefs.odds)
-            .skip(1)
-            .map(|(f, odds)| {
-                let (_, peak) = super::design::optimum(&self.model, &f.p, &self.frame(), &optimum.pose, t_s);
-                let here = super::design::objective(&self.model, &f.p, self.setup.objective, &optimum.pose, t_s).0;
-                odds * (peak - here).clamp(0.0, 10.0)
-            })
-            .collect()
     }
 }
 
 /// Where an axis stood after some commands under the best belief.
 fn beliefs_pose(beliefs: &Beliefs, commands: usize, k: usize) -> f64 {
     beliefs.fits.first().and_then(|f| f.stands.get(commands)).map_or(0.0, |s| s[k].actual)
-}
-
-/// Loss that is not exceeded with 95 % confidence, dB: a gamma distribution with the mean and variance of a sum of
-/// squares (Satterthwaite), by the Wilson-Hilferty cube.
-fn bound(spread: &DMatrix<f64>, expected: f64) -> f64 {
-    let mean = spread.trace() / 2.0;
-    let variance = (spread * spread).trace() / 2.0;
-    if mean <= 0.0 || variance <= 0.0 {
-        return expected;
-    }
-    let freedom = 2.0 * mean * mean / variance;
-    let c = 2.0 / (9.0 * freedom);
-    let quantile = (1.0 - c + 1.645 * c.sqrt()).max(0.0).powi(3);
-    expected * quantile
 }
