@@ -110,9 +110,13 @@ fn known(nominal: &Nominal, name: &str) -> Setup {
             gain_sd_db: 0.15,
             ..single
         },
-        "firstlight" => {
-            Setup { gap_um: 15.0, search: [50.0, 50.0, 0.0, 0.0, 0.0, 0.0], spiral_um: Some(100.0), ..single }
-        }
+        "firstlight" => Setup {
+            gap_um: 15.0,
+            search: [50.0, 50.0, 0.0, 0.0, 0.0, 0.0],
+            spiral_um: Some(100.0),
+            tolerance_db: 0.02,
+            ..single
+        },
         "multimode" => Setup {
             emitter_radius_um: 14.0,
             receiver_radius_um: 14.0,

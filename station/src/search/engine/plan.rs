@@ -4,8 +4,9 @@ pub mod replay;
 
 use super::design::{Optimum, levers, reach};
 use super::fit::{Fit, fit, pose};
-use super::left::ODD;
+use super::left::{ODD, Stated};
 use super::model::{AXES, Pose, at};
+use super::optics::DB_PER_NEPER;
 use super::play::Stands;
 use super::{Aligned, Engine};
 use crate::search::SearchError;
@@ -34,6 +35,9 @@ impl Beliefs {
     }
 }
 
+/// Readings that scatter this much more than they should (variance) have the other sides looked at again.
+const SURPRISED: f64 = 2.0;
+
 /// Rounds of fits from drawn starts after an odd fit, and starts a round.
 const RESTARTS: usize = 3;
 const STARTS: usize = 16;
@@ -47,18 +51,32 @@ const SAME: f64 = 0.02;
 /// Decisions before a search ends where it is, whatever it may read: twice what the hardest scenes needed.
 const DECISIONS_MAX: usize = 60;
 
+/// So many readings in a row, each so far below the brightest (dB), have lost the light.
+const LOST: usize = 4;
+const LOST_DB: f64 = 15.0;
+
+/// No search ends this far below its brightest reading, dB: beyond what drift, wander and noise do.
+const BEHIND_DB: f64 = 0.5;
+
 /// Phases of a fringe that a fit starts from.
 const PHASES: usize = 7;
 
-/// Below the predicted peak by more than this the next reading is at the predicted optimum, dB.
+/// Below the predicted peak by more than this the next reading is at the predicted optimum, dB, unless no more than that
+/// loss is expected there: then a reading beside it tells more.
 const CLIMB_DB: f64 = 3.0;
+const CLIMBED_DB: f64 = 0.1;
 
 impl Engine<'_> {
     pub(super) async fn run(mut self) -> Result<Aligned, SearchError> {
         let mut beliefs = self.begin().await?;
         let mut last = None;
         let mut skewed = 0;
+        let mut anew = false;
         loop {
+            if !anew && self.lost() {
+                anew = true;
+                beliefs = self.begin_anew().await?;
+            }
             self.decisions += 1;
             let now = *beliefs.fits[0].stands.last().expect("stands begin with the start");
             let optimum = self.levers(&beliefs.fits[0], &now);
@@ -77,7 +95,7 @@ impl Engine<'_> {
                     || (expected <= self.setup.tolerance_db && beside < 2.0 * scatter + 0.1 * self.setup.tolerance_db)
                 {
                     let left = self.left(&beliefs, &optimum, &now);
-                    return Ok(self.result(&beliefs, left, value, true));
+                    return self.end(&beliefs, left, value, true).await;
                 }
             }
             if self.readings + 1 >= self.setup.readings_max || self.decisions >= DECISIONS_MAX {
@@ -87,10 +105,9 @@ impl Engine<'_> {
                 let now = *beliefs.fits[0].stands.last().expect("stands begin with the start");
                 let optimum = self.levers(&beliefs.fits[0], &now);
                 let left = self.left(&beliefs, &optimum, &now);
-                return Ok(self.result(&beliefs, left, value, false));
+                return self.end(&beliefs, left, value, false).await;
             }
-            let best = self.best();
-            let target = if expected <= self.setup.tolerance_db || optimum.dbm - best > CLIMB_DB {
+            let target = if expected <= self.setup.tolerance_db || self.climbs(&optimum, expected) {
                 reach(&now, &self.within(&optimum.pose), &beliefs.fits[0].p, &self.data).1
             } else {
                 self.choose(&beliefs, &optimum, &now, expected)
@@ -101,6 +118,52 @@ impl Engine<'_> {
             self.update(&mut beliefs);
             last = arriving.then_some(value);
         }
+    }
+
+    /// Ends here, or at the brightest reading's place where here is no good.
+    async fn end(
+        mut self,
+        beliefs: &Beliefs,
+        left: Stated,
+        value: f64,
+        converged: bool,
+    ) -> Result<Aligned, SearchError> {
+        let behind = self.best() - value;
+        // On a flat top, whose middle is sought, the brightest place may be any.
+        if behind < BEHIND_DB + 3.0 * self.setup.ripple_db {
+            return Ok(self.result(beliefs, left, value, converged));
+        }
+        self.go_to_brightest().await?;
+        let value = self.read().await?;
+        let left = Stated { expected: left.expected.max(behind), bound95: left.bound95.max(behind) };
+        Ok(self.result(beliefs, left, value, false))
+    }
+
+    /// Whether the readings have left the light.
+    fn lost(&self) -> bool {
+        let best = self.best();
+        let dark = self.data.seen.iter().rev().take_while(|s| self.value(&s.dbm) < best - LOST_DB).count();
+        (LOST..self.data.seen.len()).contains(&dark)
+    }
+
+    /// Starts again from the brightest place, with nothing believed.
+    async fn begin_anew(&mut self) -> Result<Beliefs, SearchError> {
+        self.go_to_brightest().await?;
+        self.data.seen.clear();
+        self.read().await?;
+        self.first_steps().await
+    }
+
+    /// Back to the brightest reading's command.
+    async fn go_to_brightest(&mut self) -> Result<(), SearchError> {
+        let best = self.data.seen.iter().max_by(|a, b| self.value(&a.dbm).total_cmp(&self.value(&b.dbm)));
+        let command = self.data.history.command(best.map_or(0, |s| s.commands));
+        self.go(&command).await
+    }
+
+    /// Whether light is still to be found rather than told apart.
+    fn climbs(&self, optimum: &Optimum, expected: f64) -> bool {
+        optimum.dbm - self.best() > CLIMB_DB && expected > CLIMBED_DB
     }
 
     /// A target no farther across the light from the brightest place than its light allows.
@@ -130,7 +193,6 @@ impl Engine<'_> {
 
     /// The first readings: here, a step along x, a step along y.
     async fn begin(&mut self) -> Result<Beliefs, SearchError> {
-        let w = self.setup.width;
         if let Some(radius) = self.setup.spiral_um {
             let here = self.read().await?;
             if here < self.clear_dbm() {
@@ -150,6 +212,12 @@ impl Engine<'_> {
         } else {
             self.read().await?;
         }
+        self.first_steps().await
+    }
+
+    /// A step along x and one along y from a first reading, as long as few readings are known.
+    async fn first_steps(&mut self) -> Result<Beliefs, SearchError> {
+        let w = self.setup.width;
         let depth = (self.setup.level_dbm - self.best()).max(0.0) / 4.34;
         let step = |k: usize| w[k] * (0.6 * depth.sqrt()).clamp(0.5, 1.5);
         let mut beliefs = Beliefs::none();
@@ -183,17 +251,7 @@ impl Engine<'_> {
         let mut starts: Vec<Vec<f64>> = beliefs.fits.iter().map(|f| f.p.clone()).collect();
         let means = self.model.means();
         if self.data.seen.len() <= 4 || beliefs.fits.is_empty() {
-            // A ring about the brightest place, at the distance that its depth tells.
-            let (value, from) = self.brightest();
-            let radius = ((self.setup.level_dbm - value).max(0.3) / 4.34).sqrt();
-            let turns = if self.model.channels.len() > 1 { 4 } else { 8 };
-            for turn in 0..turns {
-                let (s, c) = ((f64::from(turn) + 0.5) * std::f64::consts::TAU / f64::from(turns)).sin_cos();
-                let mut p = means.clone();
-                p[0] = from[0] + radius * self.setup.width[0] * c;
-                p[1] = from[1] + radius * self.setup.width[1] * s;
-                starts.push(p);
-            }
+            starts.extend(self.ring());
         }
         for k in self.axes.iter().filter(|k| **k >= 2) {
             // The other side of the focus, or of the angle.
@@ -214,6 +272,12 @@ impl Engine<'_> {
             }
         }
         self.keep(beliefs, &starts);
+        if beliefs.fits.first().is_some_and(|f| self.widened(f) > SURPRISED) {
+            // The newest reading may have shown that the light is on another side.
+            let mut starts: Vec<Vec<f64>> = beliefs.fits.iter().map(|f| f.p.clone()).collect();
+            starts.extend(self.ring());
+            self.keep(beliefs, &starts);
+        }
         if let Some((_, period)) = self.setup.fringe {
             // A phase is found only from nearby.
             let mut starts: Vec<Vec<f64>> = beliefs.fits.iter().map(|f| f.p.clone()).collect();
@@ -241,6 +305,21 @@ impl Engine<'_> {
         }
         beliefs.misfit = beliefs.fits.first().map_or(1.0, |f| self.misfit(f));
         self.doubt(beliefs);
+    }
+
+    /// Parameters of peaks around the brightest place, at the distance that its depth tells.
+    fn ring(&self) -> Vec<Vec<f64>> {
+        let (value, from) = self.brightest();
+        let radius = ((self.setup.level_dbm - value).max(0.3) / DB_PER_NEPER).sqrt();
+        let turns = if self.model.channels.len() > 1 { 4 } else { 8 };
+        let start = |turn: i32| {
+            let (s, c) = ((f64::from(turn) + 0.5) * std::f64::consts::TAU / f64::from(turns)).sin_cos();
+            let mut p = self.model.means();
+            p[0] = from[0] + radius * self.setup.width[0] * c;
+            p[1] = from[1] + radius * self.setup.width[1] * s;
+            p
+        };
+        (0..turns).map(start).collect()
     }
 
     /// Parameters drawn from the priors, about the brightest place across the light.

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use async_trait::async_trait;
 use units::{Power, Reading};
 
-use super::{AXES, Beliefs, CLIMB_DB, Engine, Pose, SearchError, at, pose, reach};
+use super::{AXES, Beliefs, Engine, Pose, SearchError, at, pose, reach};
 use crate::event::Sample;
 use crate::search::engine::design::optimum;
 use crate::search::engine::fit::Seen;
@@ -116,7 +116,7 @@ impl Engine<'_> {
         let (there, _) = reach(&now, &optimum.pose, &best.p, &self.data);
         let left = self.left(beliefs, &optimum, &there);
         let enough = expected <= self.setup.tolerance_db;
-        let next = if enough || optimum.dbm - self.best() > CLIMB_DB {
+        let next = if enough || self.climbs(&optimum, expected) {
             reach(&now, &self.within(&optimum.pose), &best.p, &self.data).1
         } else {
             self.choose(beliefs, &optimum, &now, expected)
