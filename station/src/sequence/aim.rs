@@ -198,6 +198,7 @@ impl<'r> Aim<'r> {
             emitter_radius_um: fixed,
             receiver_radius_um: moving,
             radius_sd: self.unit.mode_spread,
+            turned: !array,
             gap_um: 0.0,
             offset: [0.0, 0.0, search(Axis::Z, 1.0) * ((low + high) / 2.0 - z_um), 0.0, 0.0, 0.0],
             search: [

@@ -13,10 +13,7 @@ const TOLERANCE_DB: f64 = 0.01;
 
 /// Relative uncertainty of a mode radius on a data sheet: what a search is told of foreign scenes. Definitions of the
 /// mode field diameter alone disagree by 15 to 20 % for modes that are not Gaussian.
-const SHEET_RADIUS_SD: f64 = 0.1;
-
-/// How an unknown mode may be turned, degrees: its ellipse has its axes anywhere.
-const SHEET_ROTATION_DEG: f64 = 30.0;
+const SHEET_RADIUS_SD: f64 = 0.15;
 
 /// Setup of the engine for a landscape, a foreign scene or a map.
 pub fn engine(nominal: &Nominal) -> Setup {
@@ -31,13 +28,8 @@ pub fn engine(nominal: &Nominal) -> Setup {
     if !foreign {
         return setup;
     }
-    let turned = if setup.channels_um.len() == 1 { SHEET_ROTATION_DEG } else { setup.rotation_sd_deg };
-    Setup {
-        radius_sd: setup.radius_sd.max(SHEET_RADIUS_SD),
-        rotation_sd_deg: turned,
-        tolerance_db: TOLERANCE_DB,
-        ..setup
-    }
+    let radius_sd = setup.radius_sd.max(SHEET_RADIUS_SD);
+    Setup { radius_sd, turned: setup.channels_um.len() == 1, tolerance_db: TOLERANCE_DB, ..setup }
 }
 
 /// A map's light: single-mode, of the width that its data sheet says, anywhere in the map.
@@ -47,7 +39,7 @@ fn map(nominal: &Nominal) -> Setup {
         emitter_radius_um: radius,
         receiver_radius_um: radius,
         radius_sd: SHEET_RADIUS_SD,
-        rotation_sd_deg: SHEET_ROTATION_DEG,
+        turned: true,
         gap_um: 0.0,
         search: nominal.reach.map(|r| r * UNIFORM),
         walk_sd: if nominal.axes.len() > 2 { 0.052 * UNIFORM } else { 0.0 },
@@ -61,6 +53,7 @@ fn known(nominal: &Nominal, name: &str) -> Setup {
         emitter_radius_um: 5.2,
         receiver_radius_um: 5.2,
         radius_sd: 0.03 * UNIFORM,
+        turned: false,
         gap_um: 0.0,
         offset: [0.0; 6],
         search: [0.0; 6],
@@ -117,9 +110,13 @@ fn known(nominal: &Nominal, name: &str) -> Setup {
             gain_sd_db: 0.15,
             ..single
         },
-        "firstlight" => {
-            Setup { gap_um: 15.0, search: [50.0, 50.0, 0.0, 0.0, 0.0, 0.0], spiral_um: Some(100.0), ..single }
-        }
+        "firstlight" => Setup {
+            gap_um: 15.0,
+            search: [50.0, 50.0, 0.0, 0.0, 0.0, 0.0],
+            spiral_um: Some(100.0),
+            tolerance_db: 0.02,
+            ..single
+        },
         "multimode" => Setup {
             emitter_radius_um: 14.0,
             receiver_radius_um: 14.0,

@@ -25,7 +25,7 @@ impl Engine<'_> {
     /// The place that buys most.
     pub(super) fn choose(&self, beliefs: &Beliefs, optimum: &Optimum, now: &Stands, expected: f64) -> Pose {
         let fit = &beliefs.fits[0];
-        let misfit = self.misfit(fit);
+        let widened = self.widened(fit);
         let others = self.elsewhere(beliefs, optimum);
         let outlooks: Vec<Outlook<'_>> =
             beliefs.fits.iter().map(|f| Outlook::new(&self.model, &self.data.noise, f, optimum)).collect();
@@ -35,7 +35,7 @@ impl Engine<'_> {
             let (stands, command) = reach(now, &target, &fit.p, &self.data);
             let seconds = self.seconds(&command) + self.travel(&command, &optimum.pose);
             let t_s = self.t_s() + seconds;
-            let left = outlooks[0].after(&stands, t_s) * misfit + told_apart(&outlooks, &others, &stands, t_s);
+            let left = outlooks[0].after(&stands, t_s) * widened + told_apart(&outlooks, &others, &stands, t_s);
             Choice { command, offset: *offset, score: (expected / left.max(floor)).ln() / seconds }
         };
         let better = |a: Choice, b: Choice| if b.score > a.score { b } else { a };

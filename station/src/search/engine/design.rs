@@ -54,6 +54,8 @@ pub(super) struct Optimum {
     pub(super) hessian: DMatrix<f64>,
     /// L^-1 G, with H = L L': the loss that an error of the free parameters makes is half its square norm.
     pub(super) lever: DMatrix<f64>,
+    /// L': the same of an error of the pose.
+    pub(super) stance: DMatrix<f64>,
 }
 
 /// Widths by which each axis is scaled: about what loses 4 dB.
@@ -195,7 +197,7 @@ pub(super) fn levers(model: &Model, p: &[f64], frame: &Frame<'_>, now: &Stands, 
         }
     }
     let lever = solved.l().solve_lower_triangular(&g).expect("a Cholesky factor has a positive diagonal");
-    Optimum { pose: best, dbm, hessian: h, lever }
+    Optimum { pose: best, dbm, hessian: h, lever, stance: solved.l().transpose() }
 }
 
 /// Levers where there are fringes: an error of the focus costs as if there were none, because the crest nearest to the
@@ -219,6 +221,10 @@ fn fringed(
     let curve = (2.0 * DB_PER_NEPER * depth).sqrt() * std::f64::consts::PI / period;
     let there = reach(now, &best, p, data).0[2];
     smooth.lever = smooth.lever.insert_row(rows, 0.0);
+    smooth.stance = smooth.stance.insert_row(rows, 0.0);
+    if let Some(z) = frame.axes.iter().position(|k| *k == 2) {
+        smooth.stance[(rows, z)] = curve;
+    }
     const PLAY_Z: usize = at::PLAY + 2;
     const SLACK_Z: usize = at::SLACK + 2;
     for (j, index) in model.free.iter().enumerate() {
@@ -230,24 +236,23 @@ fn fringed(
                 _ => 0.0,
             };
     }
-    Optimum { pose: best, dbm, hessian, lever: smooth.lever }
+    Optimum { pose: best, dbm, hessian, ..smooth }
 }
 
 impl Optimum {
-    /// Covariance of the loss's square roots: half its trace is the expected loss, dB.
-    pub(super) fn spread(&self, covariance: &DMatrix<f64>) -> DMatrix<f64> {
-        &self.lever * covariance * self.lever.transpose()
-    }
-
     /// Loss of standing at a pose instead of the optimum, dB.
     pub(super) fn loss(&self, frame: &Frame<'_>, at_pose: &Pose) -> f64 {
         let d = DVector::from_iterator(frame.axes.len(), frame.axes.iter().map(|k| at_pose[*k] - self.pose[*k]));
         (d.transpose() * &self.hessian * &d)[(0, 0)] / 2.0
     }
 
-    /// Expected loss from the scatter of a move's end, dB.
-    pub(super) fn scatter(&self, frame: &Frame<'_>, noise: &Noise) -> f64 {
-        frame.axes.iter().enumerate().map(|(i, k)| self.hessian[(i, i)] * noise.repeat[*k].powi(2)).sum::<f64>() / 2.0
+    /// Covariance of the loss's square roots from the scatter of a move's end.
+    pub(super) fn scatter(&self, frame: &Frame<'_>, noise: &Noise) -> DMatrix<f64> {
+        let mut scaled = self.stance.clone();
+        for (i, k) in frame.axes.iter().enumerate() {
+            scaled.column_mut(i).scale_mut(noise.repeat[*k]);
+        }
+        &scaled * scaled.transpose()
     }
 }
 
@@ -322,7 +327,7 @@ impl<'a> Outlook<'a> {
 
     /// What every channel is expected to show at stands, dBm, and the covariance of that.
     pub(super) fn prediction(&self, stands: &Stands, t_s: f64) -> (Vec<f64>, DMatrix<f64>) {
-        let levels = row(self.model, self.noise, &self.fit.p, stands, t_s, None).dbm;
+        let levels = row(self.model, self.noise, &self.fit.p, stands, t_s, None).shown;
         let (j, spread) = self.slopes(stands, t_s);
         (levels, &j * &self.fit.covariance * j.transpose() + spread)
     }

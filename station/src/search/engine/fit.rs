@@ -29,6 +29,8 @@ pub(super) struct Noise {
     pub(super) repeat: Pose,
     /// Of the model, a share of how far down a reading is.
     pub(super) shape: f64,
+    /// By how much more than told the light differs from the model and from itself.
+    pub(super) doubt: f64,
     /// Ripple of the light, dB.
     pub(super) ripple_db: f64,
     /// Source wander, dB.
@@ -47,6 +49,16 @@ pub(super) struct Seen {
     pub(super) bent: Vec<f64>,
 }
 
+impl Noise {
+    /// A power as fits compare it, and its slope by the power in dBm: decibels where there is light, linear within the
+    /// noise, where decibels of a noisy difference from nothing mean little. Source: asinh magnitudes, R. H. Lupton,
+    /// J. E. Gunn and A. S. Szalay, Astron. J. 118 (1999) 1406.
+    fn shown(&self, dbm: f64) -> (f64, f64) {
+        let (light, soft) = (10f64.powf(dbm / 10.0), 2.0 * self.floor_mw);
+        (DB_PER_NEPER * (light / soft).asinh(), light / light.hypot(soft))
+    }
+}
+
 /// Everything known so far.
 #[derive(Debug, Clone)]
 pub(super) struct Data {
@@ -63,6 +75,10 @@ pub(super) struct Fit {
     pub(super) cost: f64,
     /// Chi square of the readings and priors alone.
     pub(super) chi2: f64,
+    /// Chi square of the readings.
+    pub(super) scatter: f64,
+    /// How many numbers the readings have told, once settled: parameters, less what their priors tell of them.
+    pub(super) taken: f64,
     hessian: DMatrix<f64>,
     /// Covariance of the free parameters, once settled, in their own units, in the order of [`Model::free`].
     pub(super) covariance: DMatrix<f64>,
@@ -72,7 +88,8 @@ pub(super) struct Fit {
 
 /// Slopes of one reading's channels by the free parameters, and what it is uncertain by.
 pub(super) struct Row {
-    pub(super) dbm: Vec<f64>,
+    /// On the scale of [`Noise::shown`].
+    pub(super) shown: Vec<f64>,
     pub(super) slopes: DMatrix<f64>,
     pub(super) spread: Cholesky<f64, Dyn>,
 }
@@ -92,42 +109,48 @@ pub(super) fn row(model: &Model, noise: &Noise, p: &[f64], stands: &Stands, t_s:
     let n = model.channels.len();
     let here = pose(stands);
     let mut slopes = DMatrix::zeros(n, model.free.len());
-    let mut moved = DMatrix::zeros(n, AXES);
+    // What all channels have in common: how far the axes stand off, and the source's wander.
+    let mut common = DMatrix::zeros(n, AXES + 1);
     let mut spread = DMatrix::zeros(n, n);
-    let mut dbm = Vec::with_capacity(n);
+    let mut shown = Vec::with_capacity(n);
     let mut by = vec![0.0; p.len()];
     for i in 0..n {
         let level = model.channel_into(p, &here, t_s, i, &mut by);
+        let (value, gain) = noise.shown(level);
+        by.iter_mut().for_each(|slope| *slope *= gain);
         for k in 0..AXES {
             let slope = by_pose(&by, k);
             by[at::PLAY + k] = slope * stands[k].by_play;
             by[at::SLACK + k] = slope * stands[k].by_slack;
-            moved[(i, k)] = slope * noise.repeat[k];
+            common[(i, k)] = slope * noise.repeat[k];
         }
         for (j, index) in model.free.iter().enumerate() {
             slopes[(i, j)] = by[*index] * model.prior[*index].sd;
         }
-        let shown = seen.map_or(level, |s| s.dbm[i]);
-        let depth = (p[at::POWER] - shown).max(0.0);
-        let floor = DB_PER_NEPER * noise.floor_mw / 10f64.powf(shown.max(level) / 10.0).max(noise.floor_mw);
-        spread[(i, i)] = noise.relative_db.powi(2)
+        let read = seen.map_or(level, |s| s.dbm[i]);
+        let depth = (p[at::POWER] - read).max(0.0);
+        let brighter = read.max(level);
+        let gain = noise.shown(brighter).1;
+        let floor = DB_PER_NEPER * noise.floor_mw / 10f64.powf(brighter / 10.0);
+        let told = noise.relative_db.powi(2) + (noise.shape * depth).powi(2);
+        let variance = told * noise.doubt.powi(2)
             + DISPLAY_DB * DISPLAY_DB / 12.0
             + floor * floor
-            + (noise.shape * depth).powi(2)
             + noise.ripple_db.powi(2)
             + seen.map_or(0.0, |s| s.bent[i]);
-        dbm.push(level);
+        spread[(i, i)] = gain * gain * variance;
+        common[(i, AXES)] = gain * noise.wander_db;
+        shown.push(value);
     }
-    spread += &moved * moved.transpose();
-    // The source's wander is common to all channels.
-    spread.add_scalar_mut(noise.wander_db * noise.wander_db);
+    spread += &common * common.transpose();
     let spread = Cholesky::new(spread).expect("a sum of squares with a positive diagonal");
-    Row { dbm, slopes, spread }
+    Row { shown, slopes, spread }
 }
 
 struct Normal {
     cost: f64,
     chi2: f64,
+    scatter: f64,
     hessian: DMatrix<f64>,
     gradient: DVector<f64>,
     stands: Vec<Stands>,
@@ -140,15 +163,16 @@ fn normal(model: &Model, data: &Data, p: &[f64]) -> Normal {
         let index = model.free[j];
         (p[index] - model.prior[index].mean) / model.prior[index].sd
     });
-    let mut chi2 = gradient.norm_squared();
-    let mut cost = chi2 / 2.0;
+    let (priors, mut scatter) = (gradient.norm_squared(), 0.0);
+    let mut cost = priors / 2.0;
     let channels = model.channels.len();
     let mut slopes = DMatrix::zeros(channels * data.seen.len(), n);
     let mut residuals = DVector::zeros(channels * data.seen.len());
     for (i, seen) in data.seen.iter().enumerate() {
         let mut row = row(model, &data.noise, p, &stands[seen.commands], seen.t_s, Some(seen));
         let l = row.spread.l_dirty();
-        let mut residual = DVector::from_iterator(channels, row.dbm.iter().zip(&seen.dbm).map(|(m, s)| m - s));
+        let mut residual =
+            DVector::from_iterator(channels, row.shown.iter().zip(&seen.dbm).map(|(m, s)| m - data.noise.shown(*s).0));
         l.solve_lower_triangular_mut(&mut residual);
         l.solve_lower_triangular_mut(&mut row.slopes);
         // A reading far out of line pulls with a bounded force: something else shone there.
@@ -159,7 +183,7 @@ fn normal(model: &Model, data: &Data, p: &[f64]) -> Normal {
             row.slopes *= share;
             cost += limit * size / 2.0 - limit * limit / 2.0;
         }
-        chi2 += residual.norm_squared();
+        scatter += residual.norm_squared();
         cost += residual.norm_squared() / 2.0 + (0..channels).map(|i| l[(i, i)].ln()).sum::<f64>();
         slopes.rows_mut(i * channels, channels).copy_from(&row.slopes);
         residuals.rows_mut(i * channels, channels).copy_from(&residual);
@@ -169,7 +193,7 @@ fn normal(model: &Model, data: &Data, p: &[f64]) -> Normal {
     let mut hessian = DMatrix::identity(n, n);
     hessian.gemm(1.0, &across, &slopes, 1.0);
     gradient.gemv(1.0, &across, &residuals, 1.0);
-    Normal { cost, chi2, hessian, gradient, stands }
+    Normal { cost, chi2: priors + scatter, scatter, hessian, gradient, stands }
 }
 
 /// Fits from a start by damped Gauss-Newton steps.
@@ -208,6 +232,8 @@ pub(super) fn fit(model: &Model, data: &Data, start: &[f64]) -> Fit {
         p,
         cost: now.cost,
         chi2: now.chi2,
+        scatter: now.scatter,
+        taken: 0.0,
         hessian: now.hessian,
         covariance: DMatrix::zeros(0, 0),
         stands: now.stands,
@@ -219,6 +245,7 @@ impl Fit {
     pub(super) fn settle(&mut self, model: &Model) {
         let n = model.free.len();
         let inverse = Cholesky::new(self.hessian.clone()).map_or_else(|| DMatrix::identity(n, n), |c| c.inverse());
+        self.taken = n as f64 - inverse.trace();
         let sd = DVector::from_iterator(n, model.free.iter().map(|i| model.prior[*i].sd));
         self.covariance = DMatrix::from_fn(n, n, |i, j| inverse[(i, j)] * sd[i] * sd[j]);
     }

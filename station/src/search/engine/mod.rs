@@ -6,6 +6,7 @@ mod aperture;
 mod choice;
 mod design;
 mod fit;
+mod left;
 mod model;
 mod optics;
 mod plan;
@@ -59,6 +60,8 @@ pub struct Setup {
     pub receiver_radius_um: f64,
     /// Relative uncertainty of that radius, one standard deviation.
     pub radius_sd: f64,
+    /// Whether that mode's ellipse may be turned any way; its axes are x and y where not.
+    pub turned: bool,
     /// Gap when z is where the peak is expected, um.
     pub gap_um: f64,
     /// Where the peak is expected, from where the search starts.
@@ -179,6 +182,7 @@ impl<'a> Engine<'a> {
             floor_mw: info.channels.first().map_or(1e-7, |c| c.floor.watts() * 1e3),
             repeat: of(&|i| info.axes[i].repeatability),
             shape: SHAPE,
+            doubt: 1.0,
             ripple_db: setup.ripple_db,
             wander_db: info.wander_db / 2.0,
         };

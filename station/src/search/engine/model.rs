@@ -1,11 +1,13 @@
 //! What the engine believes: log power as a physical function of the pose, with everything that is not known exactly as
 //! a parameter with a prior. It knows no stage and no meter, only numbers.
 
+use std::f64::consts::FRAC_1_SQRT_2;
+
 use nalgebra::{DMatrix, DVector};
 
 use super::Setup;
 use super::aperture::log_share;
-use super::optics::{Coupled, DB_PER_NEPER, coupled};
+use super::optics::{DB_PER_NEPER, facing};
 
 /// Axes of a pose: x, y, z (um), rx, ry, rz (degrees).
 pub(super) const AXES: usize = 6;
@@ -28,8 +30,10 @@ pub(super) mod at {
     pub(in super::super) const DRIFT_X: usize = 16;
     pub(in super::super) const DRIFT_Y: usize = 17;
     pub(in super::super) const FRINGE: usize = 18;
+    /// How far the ellipse of the moving mode lies across x and y, off the diagonal of the log of its radii.
+    pub(in super::super) const CROSS: usize = 19;
     /// Relative error of the play, one an axis.
-    pub(in super::super) const PLAY: usize = 19;
+    pub(in super::super) const PLAY: usize = 20;
     /// Where in its play each axis stood at the start, -1 to 1.
     pub(in super::super) const SLACK: usize = PLAY + AXES;
     /// x, y and gain of each channel.
@@ -89,13 +93,15 @@ impl Model {
         prior[at::SHEAR].sd = setup.shear_sd_deg * DEG;
         prior[at::RADIUS_X].sd = setup.radius_sd;
         prior[at::RADIUS_Y].sd = setup.radius_sd;
+        // As wide as makes every turn of an ellipse as likely as every other.
+        prior[at::CROSS].sd = if setup.turned { setup.radius_sd * FRAC_1_SQRT_2 } else { 0.0 };
         for i in 0..3 {
             prior[at::PIVOT + i].sd = setup.pivot_sd_um[i];
         }
         prior[at::WALK_X].sd = setup.walk_sd;
         prior[at::WALK_Y].sd = setup.walk_sd;
-        prior[at::DRIFT_X].sd = drift * std::f64::consts::FRAC_1_SQRT_2;
-        prior[at::DRIFT_Y].sd = drift * std::f64::consts::FRAC_1_SQRT_2;
+        prior[at::DRIFT_X].sd = drift * FRAC_1_SQRT_2;
+        prior[at::DRIFT_Y].sd = drift * FRAC_1_SQRT_2;
         for i in 0..n {
             prior[at::CHANNEL + 3 * i].sd = setup.core_sd_um;
             prior[at::CHANNEL + 3 * i + 1].sd = setup.core_sd_um;
@@ -142,24 +148,22 @@ impl Model {
         if let Some(radius) = self.aperture {
             return self.flat_top(p, radius, [e0, e1], by);
         }
-        let (wx, wy) = (self.w2 * p[at::RADIUS_X].exp(), self.w2 * p[at::RADIUS_Y].exp());
-        let hx: Coupled = coupled(self.wavelength, self.w1, wx, dx, z + self.gap, b);
-        let hy: Coupled = coupled(self.wavelength, self.w1, wy, dy, z + self.gap, a);
-        let (gx, gy) = (hx.by_offset, hy.by_offset);
-        let gz = hx.by_gap + hy.by_gap + gx * sx + gy * sy;
+        let logs = [p[at::RADIUS_X], p[at::RADIUS_Y], p[at::CROSS]];
+        let h = facing(self.wavelength, [self.w1, self.w2], logs, [dx, dy], z + self.gap, [b, a]);
+        let [gx, gy] = h.by_offset;
+        let gz = h.by_gap + gx * sx + gy * sy;
         by.fill(0.0);
         let ux = gx * cos + gy * sin;
         let uy = -gx * sin_s + gy * cos_s;
         by[0] = -ux;
         by[1] = -uy;
         by[2] = -gz;
-        by[3] = -(hy.by_tilt + gy * lz - gz * ly) * DEG;
-        by[4] = -(hx.by_tilt + gx * (lz - along * b) - gz * (lx + along)) * DEG;
+        by[3] = -(h.by_tilt[1] + gy * lz - gz * ly) * DEG;
+        by[4] = -(h.by_tilt[0] + gx * (lz - along * b) - gz * (lx + along)) * DEG;
         by[5] = -(gy * along - gx * along * g) * DEG;
         by[at::ROTATION] = gx * (-sin * e0 - cos_s * e1) + gy * (cos * e0 - sin_s * e1);
         by[at::SHEAR] = gx * (-cos_s * e1) + gy * (-sin_s * e1);
-        by[at::RADIUS_X] = hx.by_radius;
-        by[at::RADIUS_Y] = hy.by_radius;
+        [by[at::RADIUS_X], by[at::RADIUS_Y], by[at::CROSS]] = h.by_radius;
         by[at::PIVOT] = -b * gz;
         by[at::PIVOT + 1] = -a * gz;
         by[at::PIVOT + 2] = gx * b + gy * a;
@@ -169,7 +173,7 @@ impl Model {
         by[at::DRIFT_Y] = -t_s * uy;
         by[k] = gx;
         by[k + 1] = gy;
-        let mut dbm = p[at::POWER] + p[k + 2] + DB_PER_NEPER * (hx.log + hy.log);
+        let mut dbm = p[at::POWER] + p[k + 2] + DB_PER_NEPER * h.log;
         for slope in by.iter_mut() {
             *slope *= DB_PER_NEPER;
         }
@@ -275,6 +279,7 @@ mod tests {
             emitter_radius_um: 4.6,
             receiver_radius_um: 4.7,
             radius_sd: 0.02,
+            turned: true,
             gap_um: 10.0,
             offset: [0.0; AXES],
             search: [4.0, 4.0, 20.0, 0.6, 0.6, 0.3],

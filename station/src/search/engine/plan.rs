@@ -2,25 +2,19 @@
 
 pub mod replay;
 
-use nalgebra::DMatrix;
-
-use super::design::{Optimum, SOFT_DB, levers, reach};
+use super::design::{Optimum, levers, reach};
 use super::fit::{Fit, fit, pose};
-use super::model::{AXES, Pose, Prior, at};
+use super::left::{ODD, Stated};
+use super::model::{AXES, Pose, at};
+use super::optics::DB_PER_NEPER;
 use super::play::Stands;
-use super::{Aligned, Engine, Objective};
+use super::{Aligned, Engine};
 use crate::search::SearchError;
 
 /// Fits kept: what the readings still allow.
 const KEPT: usize = 6;
 
-/// How far beside the peak a fit is tried, standard deviations.
-const BESIDE: f64 = 2.0;
-
-/// A variance is widened by no more than this.
-const WIDEST: f64 = 5.0;
-
-/// Readings bought for a skewed fit before its bound is widened instead.
+/// Readings bought for a skewed fit, at most.
 const SKEWED_MAX: usize = 3;
 
 /// A fit this much worse than the best is dropped (the odds are 1 in 3000).
@@ -30,10 +24,19 @@ const WORSE: f64 = 8.0;
 pub(super) struct Beliefs {
     pub(super) fits: Vec<Fit>,
     pub(super) odds: Vec<f64>,
+    /// By how much readings and priors scatter more about the best than told (variance), at least 1.
+    pub(super) misfit: f64,
 }
 
-/// A fit whose chi square is this many times what it should be is in the wrong place, or the model is wrong.
-const ODD: f64 = 3.0;
+impl Beliefs {
+    /// Nothing is known yet.
+    pub(super) fn none() -> Beliefs {
+        Beliefs { fits: Vec::new(), odds: Vec::new(), misfit: 1.0 }
+    }
+}
+
+/// Readings that scatter this much more than they should (variance) have the other sides looked at again.
+const SURPRISED: f64 = 2.0;
 
 /// Rounds of fits from drawn starts after an odd fit, and starts a round.
 const RESTARTS: usize = 3;
@@ -48,38 +51,51 @@ const SAME: f64 = 0.02;
 /// Decisions before a search ends where it is, whatever it may read: twice what the hardest scenes needed.
 const DECISIONS_MAX: usize = 60;
 
+/// So many readings in a row, each so far below the brightest (dB), have lost the light.
+const LOST: usize = 4;
+const LOST_DB: f64 = 15.0;
+
+/// No search ends this far below its brightest reading, dB: beyond what drift, wander and noise do.
+const BEHIND_DB: f64 = 0.5;
+
 /// Phases of a fringe that a fit starts from.
 const PHASES: usize = 7;
 
-/// Below the predicted peak by more than this the next reading is at the predicted optimum, dB.
+/// Below the predicted peak by more than this the next reading is at the predicted optimum, dB, unless no more than that
+/// loss is expected there: then a reading beside it tells more.
 const CLIMB_DB: f64 = 3.0;
+const CLIMBED_DB: f64 = 0.1;
 
 impl Engine<'_> {
     pub(super) async fn run(mut self) -> Result<Aligned, SearchError> {
         let mut beliefs = self.begin().await?;
         let mut last = None;
         let mut skewed = 0;
+        let mut anew = false;
         loop {
+            if !anew && self.lost() {
+                anew = true;
+                beliefs = self.begin_anew().await?;
+            }
             self.decisions += 1;
             let now = *beliefs.fits[0].stands.last().expect("stands begin with the start");
             let optimum = self.levers(&beliefs.fits[0], &now);
-            let misfit = self.misfit(&beliefs.fits[0]);
-            let mut expected = self.expected(&beliefs, &optimum) * misfit;
-            if expected <= self.setup.tolerance_db {
-                let more = self.skewed(&beliefs, &optimum) * misfit;
-                if expected + more > self.setup.tolerance_db && skewed < SKEWED_MAX {
+            let mut expected = self.expected(&beliefs, &optimum);
+            if expected <= self.setup.tolerance_db && skewed < SKEWED_MAX {
+                let hidden = self.skewed(&beliefs, &optimum);
+                if expected + hidden > self.setup.tolerance_db {
                     skewed += 1;
-                    expected += more;
+                    expected += hidden;
                 }
             }
-            let scatter = optimum.scatter(&self.frame(), &self.data.noise);
+            let scatter = optimum.scatter(&self.frame(), &self.data.noise).trace() / 2.0;
             let beside = optimum.loss(&self.frame(), &pose(&now));
             if let Some(value) = last {
-                let stay = beside + expected;
-                if stay <= self.setup.tolerance_db * 1.6
+                if beside + expected <= self.setup.tolerance_db * 1.6
                     || (expected <= self.setup.tolerance_db && beside < 2.0 * scatter + 0.1 * self.setup.tolerance_db)
                 {
-                    return Ok(self.result(&beliefs, &optimum, stay, misfit, value, true));
+                    let left = self.left(&beliefs, &optimum, &now);
+                    return self.end(&beliefs, left, value, true).await;
                 }
             }
             if self.readings + 1 >= self.setup.readings_max || self.decisions >= DECISIONS_MAX {
@@ -88,12 +104,10 @@ impl Engine<'_> {
                 self.update(&mut beliefs);
                 let now = *beliefs.fits[0].stands.last().expect("stands begin with the start");
                 let optimum = self.levers(&beliefs.fits[0], &now);
-                let misfit = self.misfit(&beliefs.fits[0]);
-                let stay = self.expected(&beliefs, &optimum) * misfit + optimum.loss(&self.frame(), &pose(&now));
-                return Ok(self.result(&beliefs, &optimum, stay, misfit, value, false));
+                let left = self.left(&beliefs, &optimum, &now);
+                return self.end(&beliefs, left, value, false).await;
             }
-            let best = self.best();
-            let target = if expected <= self.setup.tolerance_db || optimum.dbm - best > CLIMB_DB {
+            let target = if expected <= self.setup.tolerance_db || self.climbs(&optimum, expected) {
                 reach(&now, &self.within(&optimum.pose), &beliefs.fits[0].p, &self.data).1
             } else {
                 self.choose(&beliefs, &optimum, &now, expected)
@@ -104,6 +118,52 @@ impl Engine<'_> {
             self.update(&mut beliefs);
             last = arriving.then_some(value);
         }
+    }
+
+    /// Ends here, or at the brightest reading's place where here is no good.
+    async fn end(
+        mut self,
+        beliefs: &Beliefs,
+        left: Stated,
+        value: f64,
+        converged: bool,
+    ) -> Result<Aligned, SearchError> {
+        let behind = self.best() - value;
+        // On a flat top, whose middle is sought, the brightest place may be any.
+        if behind < BEHIND_DB + 3.0 * self.setup.ripple_db {
+            return Ok(self.result(beliefs, left, value, converged));
+        }
+        self.go_to_brightest().await?;
+        let value = self.read().await?;
+        let left = Stated { expected: left.expected.max(behind), bound95: left.bound95.max(behind) };
+        Ok(self.result(beliefs, left, value, false))
+    }
+
+    /// Whether the readings have left the light.
+    fn lost(&self) -> bool {
+        let best = self.best();
+        let dark = self.data.seen.iter().rev().take_while(|s| self.value(&s.dbm) < best - LOST_DB).count();
+        (LOST..self.data.seen.len()).contains(&dark)
+    }
+
+    /// Starts again from the brightest place, with nothing believed.
+    async fn begin_anew(&mut self) -> Result<Beliefs, SearchError> {
+        self.go_to_brightest().await?;
+        self.data.seen.clear();
+        self.read().await?;
+        self.first_steps().await
+    }
+
+    /// Back to the brightest reading's command.
+    async fn go_to_brightest(&mut self) -> Result<(), SearchError> {
+        let best = self.data.seen.iter().max_by(|a, b| self.value(&a.dbm).total_cmp(&self.value(&b.dbm)));
+        let command = self.data.history.command(best.map_or(0, |s| s.commands));
+        self.go(&command).await
+    }
+
+    /// Whether light is still to be found rather than told apart.
+    fn climbs(&self, optimum: &Optimum, expected: f64) -> bool {
+        optimum.dbm - self.best() > CLIMB_DB && expected > CLIMBED_DB
     }
 
     /// A target no farther across the light from the brightest place than its light allows.
@@ -126,31 +186,6 @@ impl Engine<'_> {
         self.go(&command).await
     }
 
-    fn result(
-        &self,
-        beliefs: &Beliefs,
-        optimum: &Optimum,
-        expected: f64,
-        misfit: f64,
-        value: f64,
-        converged: bool,
-    ) -> Aligned {
-        let spread = optimum.spread(&beliefs.fits[0].covariance) * misfit;
-        // The best place of a rippled flat top is anywhere on it, and a soft minimum's peak lies beside the true one.
-        let soft = if self.setup.objective == Objective::Weakest { SOFT_DB } else { 0.0 };
-        let (more, most) = (self.setup.ripple_db + 0.1 * soft, 3.0 * self.setup.ripple_db + 0.3 * soft);
-        Aligned {
-            position: self.index.iter().enumerate().filter_map(|(k, i)| i.map(|_| self.command[k])).collect(),
-            expected_loss_db: expected + more,
-            bound95_db: bound(&spread, expected) + most,
-            power_dbm: value,
-            // Readings that no part explains say that the stage, not the part, is the trouble.
-            converged: converged && misfit < ODD,
-            readings: self.readings,
-            decisions: self.decisions,
-        }
-    }
-
     /// The best value shown so far, dBm.
     fn best(&self) -> f64 {
         self.data.seen.iter().map(|s| self.value(&s.dbm)).fold(f64::NEG_INFINITY, f64::max)
@@ -158,7 +193,6 @@ impl Engine<'_> {
 
     /// The first readings: here, a step along x, a step along y.
     async fn begin(&mut self) -> Result<Beliefs, SearchError> {
-        let w = self.setup.width;
         if let Some(radius) = self.setup.spiral_um {
             let here = self.read().await?;
             if here < self.clear_dbm() {
@@ -166,7 +200,7 @@ impl Engine<'_> {
                 if !self.find(radius).await? {
                     return Err(SearchError::NoLight);
                 }
-                let mut beliefs = Beliefs { fits: Vec::new(), odds: Vec::new() };
+                let mut beliefs = Beliefs::none();
                 self.update(&mut beliefs);
                 return Ok(beliefs);
             }
@@ -178,9 +212,15 @@ impl Engine<'_> {
         } else {
             self.read().await?;
         }
+        self.first_steps().await
+    }
+
+    /// A step along x and one along y from a first reading, as long as few readings are known.
+    async fn first_steps(&mut self) -> Result<Beliefs, SearchError> {
+        let w = self.setup.width;
         let depth = (self.setup.level_dbm - self.best()).max(0.0) / 4.34;
         let step = |k: usize| w[k] * (0.6 * depth.sqrt()).clamp(0.5, 1.5);
-        let mut beliefs = Beliefs { fits: Vec::new(), odds: Vec::new() };
+        let mut beliefs = Beliefs::none();
         let lateral: Vec<usize> = self.axes.iter().copied().filter(|k| *k < 2).collect();
         if self.data.seen.len() > 1 {
             self.update(&mut beliefs);
@@ -207,20 +247,11 @@ impl Engine<'_> {
 
     /// Fits anew from every belief and from mirrored ones.
     pub(super) fn update(&mut self, beliefs: &mut Beliefs) {
+        self.data.noise.doubt = 1.0;
         let mut starts: Vec<Vec<f64>> = beliefs.fits.iter().map(|f| f.p.clone()).collect();
         let means = self.model.means();
         if self.data.seen.len() <= 4 || beliefs.fits.is_empty() {
-            // A ring about the brightest place, at the distance that its depth tells.
-            let (value, from) = self.brightest();
-            let radius = ((self.setup.level_dbm - value).max(0.3) / 4.34).sqrt();
-            let turns = if self.model.channels.len() > 1 { 4 } else { 8 };
-            for turn in 0..turns {
-                let (s, c) = ((f64::from(turn) + 0.5) * std::f64::consts::TAU / f64::from(turns)).sin_cos();
-                let mut p = means.clone();
-                p[0] = from[0] + radius * self.setup.width[0] * c;
-                p[1] = from[1] + radius * self.setup.width[1] * s;
-                starts.push(p);
-            }
+            starts.extend(self.ring());
         }
         for k in self.axes.iter().filter(|k| **k >= 2) {
             // The other side of the focus, or of the angle.
@@ -241,6 +272,12 @@ impl Engine<'_> {
             }
         }
         self.keep(beliefs, &starts);
+        if beliefs.fits.first().is_some_and(|f| self.widened(f) > SURPRISED) {
+            // The newest reading may have shown that the light is on another side.
+            let mut starts: Vec<Vec<f64>> = beliefs.fits.iter().map(|f| f.p.clone()).collect();
+            starts.extend(self.ring());
+            self.keep(beliefs, &starts);
+        }
         if let Some((_, period)) = self.setup.fringe {
             // A phase is found only from nearby.
             let mut starts: Vec<Vec<f64>> = beliefs.fits.iter().map(|f| f.p.clone()).collect();
@@ -266,6 +303,23 @@ impl Engine<'_> {
             starts.extend((0..STARTS).map(|i| self.drawn(round * STARTS + i)));
             self.keep(beliefs, &starts);
         }
+        beliefs.misfit = beliefs.fits.first().map_or(1.0, |f| self.misfit(f));
+        self.doubt(beliefs);
+    }
+
+    /// Parameters of peaks around the brightest place, at the distance that its depth tells.
+    fn ring(&self) -> Vec<Vec<f64>> {
+        let (value, from) = self.brightest();
+        let radius = ((self.setup.level_dbm - value).max(0.3) / DB_PER_NEPER).sqrt();
+        let turns = if self.model.channels.len() > 1 { 4 } else { 8 };
+        let start = |turn: i32| {
+            let (s, c) = ((f64::from(turn) + 0.5) * std::f64::consts::TAU / f64::from(turns)).sin_cos();
+            let mut p = self.model.means();
+            p[0] = from[0] + radius * self.setup.width[0] * c;
+            p[1] = from[1] + radius * self.setup.width[1] * s;
+            p
+        };
+        (0..turns).map(start).collect()
     }
 
     /// Parameters drawn from the priors, about the brightest place across the light.
@@ -301,7 +355,7 @@ impl Engine<'_> {
     }
 
     /// Fits from every start; keeps the different ones that the readings allow.
-    fn keep(&self, beliefs: &mut Beliefs, starts: &[Vec<f64>]) {
+    pub(super) fn keep(&self, beliefs: &mut Beliefs, starts: &[Vec<f64>]) {
         let mut fits: Vec<Fit> = Vec::new();
         for start in starts {
             let f = fit(&self.model, &self.data, start);
@@ -345,86 +399,12 @@ impl Engine<'_> {
         })
     }
 
-    fn levers(&self, fit: &Fit, now: &Stands) -> Optimum {
+    pub(super) fn levers(&self, fit: &Fit, now: &Stands) -> Optimum {
         levers(&self.model, &fit.p, &self.frame(), now, &self.data, self.t_s())
-    }
-
-    /// By how much readings scatter more than they should (variance), at least 1.
-    pub(super) fn misfit(&self, fit: &Fit) -> f64 {
-        let n = self.data.seen.len() * self.model.channels.len();
-        (fit.chi2 / n as f64).max(1.0)
-    }
-
-    /// Expected loss at the best belief's optimum: what its covariance leaves, and what it costs if another belief is
-    /// true.
-    fn expected(&self, beliefs: &Beliefs, optimum: &Optimum) -> f64 {
-        let own = optimum.spread(&beliefs.fits[0].covariance).trace() / 2.0;
-        own + self.elsewhere(beliefs, optimum).iter().sum::<f64>()
-    }
-
-    /// What the covariance hides, dB: along each axis the rest is fitted anew well beside the peak. Where that costs less
-    /// than a parabola would, the peak is known less well.
-    fn skewed(&self, beliefs: &Beliefs, optimum: &Optimum) -> f64 {
-        let best = &beliefs.fits[0];
-        let mut more = 0.0;
-        for (i, k) in self.axes.iter().enumerate() {
-            let column = self.model.free.iter().position(|f| f == k).expect("a searched axis is free");
-            let sd = best.covariance[(column, column)].sqrt();
-            let own = 0.5 * optimum.hessian[(i, i)] * sd * sd;
-            if own < 0.02 * self.setup.tolerance_db {
-                continue;
-            }
-            let mut widest: f64 = 1.0;
-            for side in [-BESIDE, BESIDE] {
-                let mut model = self.model.clone();
-                let value = best.p[*k] + side * sd;
-                let prior = model.prior[*k];
-                model.prior[*k] = Prior { mean: value, sd: 0.02 * sd };
-                let mut start = best.p.clone();
-                start[*k] = value;
-                let there = fit(&model, &self.data, &start);
-                // The clamp stands in for the axis's own prior.
-                let own_prior = ((value - prior.mean) / prior.sd).powi(2) / 2.0;
-                let rise = (there.cost + own_prior - best.cost).max(BESIDE * BESIDE / 2.0 / WIDEST);
-                widest = widest.max(BESIDE * BESIDE / 2.0 / rise);
-            }
-            more += own * (widest - 1.0);
-        }
-        more
-    }
-
-    /// Loss at the best belief's optimum under each other belief, times its odds.
-    pub(super) fn elsewhere(&self, beliefs: &Beliefs, optimum: &Optimum) -> Vec<f64> {
-        let t_s = self.t_s();
-        beliefs
-            .fits
-            .iter()
-            .zip(&beliefs.odds)
-            .skip(1)
-            .map(|(f, odds)| {
-                let (_, peak) = super::design::optimum(&self.model, &f.p, &self.frame(), &optimum.pose, t_s);
-                let here = super::design::objective(&self.model, &f.p, self.setup.objective, &optimum.pose, t_s).0;
-                odds * (peak - here).clamp(0.0, 10.0)
-            })
-            .collect()
     }
 }
 
 /// Where an axis stood after some commands under the best belief.
 fn beliefs_pose(beliefs: &Beliefs, commands: usize, k: usize) -> f64 {
     beliefs.fits.first().and_then(|f| f.stands.get(commands)).map_or(0.0, |s| s[k].actual)
-}
-
-/// Loss that is not exceeded with 95 % confidence, dB: a gamma distribution with the mean and variance of a sum of
-/// squares (Satterthwaite), by the Wilson-Hilferty cube.
-fn bound(spread: &DMatrix<f64>, expected: f64) -> f64 {
-    let mean = spread.trace() / 2.0;
-    let variance = (spread * spread).trace() / 2.0;
-    if mean <= 0.0 || variance <= 0.0 {
-        return expected;
-    }
-    let freedom = 2.0 * mean * mean / variance;
-    let c = 2.0 / (9.0 * freedom);
-    let quantile = (1.0 - c + 1.645 * c.sqrt()).max(0.0).powi(3);
-    expected * quantile
 }

@@ -53,6 +53,11 @@ impl History {
         self.commands.len()
     }
 
+    /// The command that was given after so many others; the start before the first.
+    pub(super) fn command(&self, commands: usize) -> Pose {
+        commands.checked_sub(1).and_then(|i| self.commands.get(i)).copied().unwrap_or(self.start)
+    }
+
     /// Play as told.
     pub(super) fn given(&self) -> Pose {
         self.given

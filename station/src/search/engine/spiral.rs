@@ -1,6 +1,8 @@
 //! First light: one continuous spiral at the speed that acceleration allows, until a sample rises above the noise. Its
 //! samples are kept as readings for the fit.
 
+use std::f64::consts::FRAC_1_SQRT_2;
+
 use units::Power;
 
 use super::fit::Seen;
@@ -12,14 +14,14 @@ use crate::search::SearchError;
 const SIGMAS: f64 = 5.5;
 
 /// Share of the acceleration spent on the curve, and on speeding up along it.
-const CURVE: f64 = 0.9;
-const ALONG: f64 = 0.3;
+const CURVE: f64 = 0.95;
+const ALONG: f64 = 0.25;
 
 /// Speeds tried, as the share of the search radius at which the curve alone needs all the acceleration.
-const SPEEDS: [f64; 4] = [0.25, 0.5, 0.75, 1.0];
+const SPEEDS: [f64; 6] = [0.25, 0.4, 0.55, 0.7, 0.85, 1.0];
 
 /// Share of the widest spacing of turns that would just touch.
-const OVERLAP: f64 = 0.95;
+const OVERLAP: f64 = 0.98;
 
 /// Samples of a sweep that go into the fit, at most.
 const KEPT: usize = 24;
@@ -64,15 +66,18 @@ impl Engine<'_> {
         let acceleration = axes.iter().map(|i| info.axes[*i].acceleration).fold(f64::INFINITY, f64::min);
         let limit = axes.iter().map(|i| info.axes[*i].speed).fold(f64::INFINITY, f64::min);
         let reach = self.reach_um();
-        // Faster sweeps need narrower turns, because samples lie farther apart: the fastest of a few is taken.
+        // Faster sweeps need narrower turns, because samples lie farther apart: of a few the soonest done is taken.
         let sample_s = info.costs.sample_s;
         let plans = SPEEDS.map(|part| {
             let speed = limit.min((CURVE * acceleration * radius_um * part).sqrt()).min(1.5 * reach / sample_s);
             let half = speed * sample_s / 2.0;
             let pitch = share * 2.0 * (reach * reach - half * half).max(0.04 * reach * reach).sqrt();
-            (points(pitch, radius_um, speed, acceleration, sample_s), speed)
+            let path = points(pitch, radius_um, speed, acceleration, sample_s);
+            // Half of all parts are found within half the area; speeding up and stopping take their time, too.
+            let half = path.iter().filter(|(x, y)| x.hypot(*y) < radius_um * FRAC_1_SQRT_2).count() as f64;
+            (half * sample_s + 2.0 * speed / acceleration, path, speed)
         });
-        let (path, speed) = plans.into_iter().min_by_key(|(path, _)| path.len()).expect("some speeds");
+        let (_, path, speed) = plans.into_iter().min_by(|a, b| a.0.total_cmp(&b.0)).expect("some speeds");
         let start = self.probe.position().await?;
         let commands: Vec<Vec<f64>> = path
             .iter()

@@ -13,6 +13,7 @@ fn setup() -> Setup {
         emitter_radius_um: 4.6,
         receiver_radius_um: 4.6,
         radius_sd: 0.05,
+        turned: false,
         gap_um: 0.0,
         offset: [0.0; 6],
         search: [7.0, 7.0, 30.0, 0.0, 0.0, 0.0],

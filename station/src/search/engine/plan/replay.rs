@@ -7,7 +7,7 @@ use std::rc::Rc;
 use async_trait::async_trait;
 use units::{Power, Reading};
 
-use super::{AXES, Beliefs, CLIMB_DB, Engine, Pose, SearchError, at, bound, pose, reach};
+use super::{AXES, Beliefs, Engine, Pose, SearchError, at, pose, reach};
 use crate::event::Sample;
 use crate::search::engine::design::optimum;
 use crate::search::engine::fit::Seen;
@@ -55,7 +55,7 @@ pub async fn replay(setup: &Setup, info: &ProbeInfo, samples: &[Sample]) -> Resu
     let now_s = Rc::new(Cell::new(first.t_s));
     let mut stored = Stored { info: info.clone(), start: first.commanded.clone(), now_s: now_s.clone() };
     let mut engine = Engine::new(&mut stored, setup).await?;
-    let mut beliefs = Beliefs { fits: Vec::new(), odds: Vec::new() };
+    let mut beliefs = Beliefs::none();
     let mut proposals = Vec::with_capacity(samples.len());
     for sample in samples {
         now_s.set(sample.t_s);
@@ -111,10 +111,12 @@ impl Engine<'_> {
         let best = &beliefs.fits[0];
         let now = *best.stands.last().expect("stands begin with the start");
         let optimum = self.levers(best, &now);
-        let misfit = self.misfit(best);
-        let expected = self.expected(beliefs, &optimum) * misfit;
+        let expected = self.expected(beliefs, &optimum);
+        // As if it stood at the peak, taken up as its play is now.
+        let (there, _) = reach(&now, &optimum.pose, &best.p, &self.data);
+        let left = self.left(beliefs, &optimum, &there);
         let enough = expected <= self.setup.tolerance_db;
-        let next = if enough || optimum.dbm - self.best() > CLIMB_DB {
+        let next = if enough || self.climbs(&optimum, expected) {
             reach(&now, &self.within(&optimum.pose), &best.p, &self.data).1
         } else {
             self.choose(beliefs, &optimum, &now, expected)
@@ -125,9 +127,9 @@ impl Engine<'_> {
             peak_dbm: optimum.dbm,
             next: self.position_of(&next),
             expected_loss_db: expected,
-            bound95_db: bound(&(optimum.spread(&best.covariance) * misfit), expected),
+            bound95_db: left.bound95,
             enough,
-            misfit,
+            misfit: beliefs.misfit,
         }
     }
 }
