@@ -25,6 +25,7 @@ struct Watch {
     bound_db: f64,
     lanes_db: Vec<f64>,
     losses: Vec<Measurement>,
+    in_order: Option<f64>,
 }
 
 impl EventSink for Watch {
@@ -37,6 +38,7 @@ impl EventSink for Watch {
                 self.lanes_db = self.door.truth().lane_loss_db;
             }
             Event::Measurement(m) if m.name == "loss_left_95" => self.bound_db = m.value,
+            Event::Measurement(m) if m.name == "lanes_in_order" => self.in_order = Some(m.value),
             Event::Measurement(m) if m.name == Quantity::CouplingLoss.as_str() => self.losses.push(m.clone()),
             _ => {}
         }
@@ -68,6 +70,7 @@ fn run(text: &str, (seed, units): (u64, usize), defect: Option<Defect>) -> Vec<(
                 bound_db: f64::NAN,
                 lanes_db: Vec::new(),
                 losses: Vec::new(),
+                in_order: None,
             };
             let job = Job { recipe: &recipe, launched: LaunchedSource::Tap, keep_transcripts: false };
             let end = sequence::run(&mut bench, &job, &mut stop, &mut watch).await;
@@ -84,6 +87,7 @@ fn eight_channels_are_aligned_in_six_axes_with_all_lanes_read_at_once() {
         assert_eq!(outcome, Outcome::Pass);
         assert_eq!(watch.channels, 8);
         assert!(watch.readings <= 20, "{} readings", watch.readings);
+        assert_eq!(watch.in_order, None, "nothing is said of lanes that are in order");
         assert!(watch.left_db < 0.1 && watch.bound_db < 0.2, "{} left, bound {}", watch.left_db, watch.bound_db);
     }
 }
@@ -109,5 +113,14 @@ fn each_lane_is_measured_and_a_dead_one_fails_the_unit() {
         assert!(dead.len() == 1 && dead[0].outcome == Some(Outcome::Fail), "{:?}", watch.losses);
         assert!(lit.iter().all(|m| m.outcome == Some(Outcome::Pass)), "{:?}", watch.losses);
         assert!(watch.readings <= 20, "{} readings: the dead lane is left out", watch.readings);
+    }
+}
+
+#[test]
+fn lanes_that_answer_in_each_others_place_fail_the_unit_whatever_their_power() {
+    let recipe = recipes::named("800g-dr8").unwrap();
+    for (defect, in_order) in [(Defect::Swapped, 6.0), (Defect::Flipped, 0.0)] {
+        let [(outcome, watch)] = run(recipe, (3, 1), Some(defect)).try_into().ok().unwrap();
+        assert_eq!((outcome, watch.in_order), (Outcome::Fail, Some(in_order)), "{defect:?}");
     }
 }

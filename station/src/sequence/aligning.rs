@@ -7,8 +7,9 @@ use super::aim::Aim;
 use super::readings::{dark_lanes, dbm};
 use super::steps::{Done, Run, place};
 use super::{Halt, emit};
-use crate::event::{Event, Measurement, Sample};
+use crate::event::{Event, Measurement, Outcome, Sample};
 use crate::search::classical::{self, Centre};
+use crate::search::engine::LaneOrder;
 use crate::search::{BenchProbe, Probe, SearchError, controller, engine, peak, signal};
 
 /// So near to an end of its range along the light an alignment is at it, um.
@@ -36,6 +37,8 @@ pub struct Found {
     pub said: String,
     /// Why it is not sure of its end.
     pub doubt: Option<Doubt>,
+    /// In which order the channels of an array answered, where the method tells.
+    pub order: LaneOrder,
 }
 
 /// Why an alignment is not sure of its end.
@@ -118,6 +121,7 @@ async fn by_parabolas(probe: &mut dyn Probe, aim: &Aim<'_>) -> Result<Found, Sea
         readings: found.readings,
         left_db: None,
         doubt,
+        order: LaneOrder::AsTold,
     })
 }
 
@@ -152,6 +156,7 @@ fn told(found: engine::Aligned, aim: &Aim<'_>) -> Found {
         left_db: Some((expected, bound)),
         said: format!("expected loss left {expected:.4} dB, 95 % below {bound:.4} dB"),
         doubt: (!sure).then_some(Doubt::Unsure(expected, bound, aim.tolerance_db)),
+        order: found.order,
     }
 }
 
@@ -174,6 +179,7 @@ async fn classical(probe: &mut dyn Probe, aim: &Aim<'_>, method: Method) -> Resu
         left_db: None,
         said: format!("{} does not tell what it left", method.as_str()),
         doubt: None,
+        order: LaneOrder::AsTold,
     })
 }
 
@@ -216,6 +222,7 @@ impl Run<'_> {
         }
         let channels = probe.lanes();
         let found = align_lit(&mut probe, &mut aim, method).await;
+        let searched: Vec<String> = probe.info().channels.iter().map(|c| c.name.clone()).collect();
         let axes: Vec<Axis> = probe.info().axes.iter().map(|a| a.axis).collect();
         let samples = probe.into_trace();
         let better = found.as_ref().ok().and_then(|f| better_seen(f, &samples, aim.tolerance_db));
@@ -236,10 +243,43 @@ impl Run<'_> {
             self.note(why);
         }
         let at = place(&axes, &found.position);
-        Ok(Done::saying(format!(
-            "{:.3} dBm at {at} after {} readings, {}",
-            found.power_dbm, found.readings, found.said
-        )))
+        let told = format!("{:.3} dBm at {at} after {} readings, {}", found.power_dbm, found.readings, found.said);
+        match self.out_of_order(found.order, &searched) {
+            Some(why) => {
+                // That is what the search was not sure for.
+                self.unsure = None;
+                Ok(Done { passed: false, message: Some(format!("{told}; {why}")) })
+            }
+            None => Ok(Done::saying(told)),
+        }
+    }
+
+    /// Records how many lanes are in their places where some are not, and says which.
+    fn out_of_order(&mut self, order: LaneOrder, lanes: &[String]) -> Option<String> {
+        let (out, why) = match order {
+            LaneOrder::AsTold => return None,
+            LaneOrder::Flipped => {
+                (lanes.len(), "the lanes answer from the other end: the array is flipped".to_string())
+            }
+            LaneOrder::Swapped(i) => (2, format!("{} and {} answer in each other's place", lanes[i], lanes[i + 1])),
+        };
+        #[expect(clippy::cast_precision_loss, reason = "a handful of lanes")]
+        let (all, in_order) = (lanes.len() as f64, (lanes.len() - out) as f64);
+        let measurement = Measurement {
+            t_s: self.t_s(),
+            step: self.step,
+            name: "lanes_in_order".into(),
+            channel: None,
+            value: in_order,
+            unit: "lanes".into(),
+            uncertainty: None,
+            lower: Some(all),
+            upper: None,
+            outcome: Some(Outcome::Fail),
+            launched: None,
+        };
+        emit(self.sink, &Event::Measurement(measurement));
+        Some(format!("{why} (if the next unit says so too, look at the fibres of the meter)"))
     }
 
     /// Records what the alignment says it left; nothing is judged by it.

@@ -209,6 +209,7 @@ impl Engine<'_> {
             power_dbm: value,
             // Readings that no part explains say that the stage, not the part, is the trouble.
             converged: converged && beliefs.misfit < ODD,
+            order: self.order(beliefs),
             readings: self.readings,
             decisions: self.decisions,
         }

@@ -6,6 +6,7 @@ mod aperture;
 mod choice;
 mod design;
 mod fit;
+mod lanes;
 mod left;
 mod model;
 mod optics;
@@ -23,6 +24,7 @@ use super::{Probe, SearchError};
 use crate::event::Sample;
 use design::Frame;
 use fit::{Data, Noise, Seen};
+pub use lanes::LaneOrder;
 use model::{AXES, Model, Pose};
 pub use plan::replay;
 use play::History;
@@ -122,6 +124,8 @@ pub struct Aligned {
     pub power_dbm: f64,
     /// Whether the tolerance was met.
     pub converged: bool,
+    /// In which order the channels answered.
+    pub order: LaneOrder,
     /// Readings taken.
     pub readings: usize,
     /// Places decided on.

@@ -308,7 +308,7 @@ impl Engine<'_> {
     }
 
     /// Parameters of peaks around the brightest place, at the distance that its depth tells.
-    fn ring(&self) -> Vec<Vec<f64>> {
+    pub(super) fn ring(&self) -> Vec<Vec<f64>> {
         let (value, from) = self.brightest();
         let radius = ((self.setup.level_dbm - value).max(0.3) / DB_PER_NEPER).sqrt();
         let turns = if self.model.channels.len() > 1 { 4 } else { 8 };
