@@ -61,3 +61,17 @@ fn a_stored_search_tells_what_the_engine_would_have_done_and_other_methods_are_t
     user.line("replay last --method guess").expect(2, "there is no method");
     user.line("replay nothing").expect(5, "");
 }
+
+#[test]
+fn an_array_is_aligned_by_hand_and_its_stored_search_is_looked_at_again() {
+    let user = User::new();
+    let aligned = user.line("align --sim --recipe 800g-dr8 --seed 7 --json").expect(0, "").json();
+    assert!(aligned["true_loss_left_db"].as_f64().unwrap() < 0.1, "{aligned}");
+    user.line("run 800g-dr8 --sim --seed 7").expect(0, "over 8 lanes");
+    let got = user.line("replay last --json").expect(0, "").json();
+    let last = got["proposals"].as_array().unwrap().last().unwrap().clone();
+    assert!(last["expected_loss_db"].as_f64().unwrap() < 0.05 && last["misfit"].as_f64().unwrap() < 3.0, "{last}");
+    let tried = user.line("replay last --method nelder_mead --json").expect(0, "").json();
+    assert!(tried["tried"]["residual_db"].as_f64().unwrap() < 1.0, "{}", tried["tried"]);
+    user.line("align --sim --recipe 800g-dr8 --method gradient_search").expect(2, "x and y of one channel");
+}

@@ -105,15 +105,21 @@ impl Engine<'_> {
     /// Believes the model as far as the readings bear it out: takes it to be as wrong as makes them scatter as they
     /// should. Far readings then count for less.
     pub(super) fn doubt(&mut self, beliefs: &mut Beliefs) {
+        let Some(mut best) = beliefs.fits.first().cloned() else { return };
+        let before = self.data.noise.doubt;
         for _ in 0..ROUNDS {
-            let Some(best) = beliefs.fits.first() else { return };
             let doubt = self.data.noise.doubt;
-            let next = (doubt * self.scattered(best).sqrt()).clamp(1.0, DOUBT_MAX);
+            let next = (doubt * self.scattered(&best).sqrt()).clamp(1.0, DOUBT_MAX);
             if (next / doubt - 1.0).abs() < AGREED {
-                return;
+                break;
             }
             self.data.noise.doubt = next;
-            let starts: Vec<Vec<f64>> = beliefs.fits.iter().map(|f| f.p.clone()).collect();
+            best = fit(&self.model, &self.data, &best.p);
+            best.settle(&self.model);
+        }
+        if self.data.noise.doubt != before {
+            let others = beliefs.fits.iter().skip(1).map(|f| f.p.clone());
+            let starts: Vec<Vec<f64>> = std::iter::once(best.p).chain(others).collect();
             self.keep(beliefs, &starts);
         }
     }

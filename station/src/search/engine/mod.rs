@@ -38,6 +38,20 @@ pub enum Objective {
     Weakest,
 }
 
+impl Objective {
+    /// What counts of the powers of all channels, dBm.
+    fn of(self, dbm: &[f64]) -> f64 {
+        match self {
+            Objective::Weakest => dbm.iter().copied().fold(f64::INFINITY, f64::min),
+            Objective::Sum => {
+                #[expect(clippy::cast_precision_loss, reason = "a handful of channels")]
+                let n = dbm.len() as f64;
+                10.0 * (dbm.iter().map(|d| 10f64.powf(d / 10.0)).sum::<f64>() / n).log10()
+            }
+        }
+    }
+}
+
 /// What is known of light beside the main peak.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Hills {
@@ -261,14 +275,7 @@ impl<'a> Engine<'a> {
 
     /// The objective of shown powers, dBm.
     fn value(&self, dbm: &[f64]) -> f64 {
-        match self.setup.objective {
-            Objective::Weakest => dbm.iter().copied().fold(f64::INFINITY, f64::min),
-            Objective::Sum => {
-                #[expect(clippy::cast_precision_loss, reason = "a handful of channels")]
-                let n = dbm.len() as f64;
-                10.0 * (dbm.iter().map(|d| 10f64.powf(d / 10.0)).sum::<f64>() / n).log10()
-            }
-        }
+        self.setup.objective.of(dbm)
     }
 }
 

@@ -26,16 +26,19 @@ pub(super) struct Beliefs {
     pub(super) odds: Vec<f64>,
     /// By how much readings and priors scatter more about the best than told (variance), at least 1.
     pub(super) misfit: f64,
+    /// By how much the readings alone did when the other sides were last looked at.
+    surprise: f64,
 }
 
 impl Beliefs {
     /// Nothing is known yet.
     pub(super) fn none() -> Beliefs {
-        Beliefs { fits: Vec::new(), odds: Vec::new(), misfit: 1.0 }
+        Beliefs { fits: Vec::new(), odds: Vec::new(), misfit: 1.0, surprise: 1.0 }
     }
 }
 
-/// Readings that scatter this much more than they should (variance) have the other sides looked at again.
+/// Readings that scatter this much more than they should (variance), and than they did when that was last done, have the other
+/// sides looked at again.
 const SURPRISED: f64 = 2.0;
 
 /// Rounds of fits from drawn starts after an odd fit, and starts a round.
@@ -272,7 +275,9 @@ impl Engine<'_> {
             }
         }
         self.keep(beliefs, &starts);
-        if beliefs.fits.first().is_some_and(|f| self.widened(f) > SURPRISED) {
+        let surprise = beliefs.fits.first().map_or(1.0, |f| self.widened(f));
+        if surprise > SURPRISED * beliefs.surprise {
+            beliefs.surprise = surprise;
             // The newest reading may have shown that the light is on another side.
             let mut starts: Vec<Vec<f64>> = beliefs.fits.iter().map(|f| f.p.clone()).collect();
             starts.extend(self.ring());

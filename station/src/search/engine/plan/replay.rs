@@ -183,7 +183,7 @@ pub struct Fitted {
     info: ProbeInfo,
     at: Vec<f64>,
     t_s: f64,
-    readings: u64,
+    readings: usize,
 }
 
 impl Fitted {
@@ -192,7 +192,8 @@ impl Fitted {
         let here = self.stands();
         let frame = Frame { axes: &self.axes, width: &self.width, objective: self.objective, flat: None };
         let (_, peak) = optimum(&self.model, &self.p, &frame, &here, self.t_s);
-        peak - self.level(&here)
+        let levels: Vec<f64> = (0..self.model.channels.len()).map(|i| self.level(&here, i)).collect();
+        peak - self.objective.of(&levels)
     }
 
     fn stands(&self) -> Pose {
@@ -200,9 +201,9 @@ impl Fitted {
         all.last().map(pose).unwrap_or_default()
     }
 
-    fn level(&self, here: &Pose) -> f64 {
+    fn level(&self, here: &Pose, channel: usize) -> f64 {
         let mut by = vec![0.0; self.p.len()];
-        self.model.channel_into(&self.p, here, self.t_s, 0, &mut by)
+        self.model.channel_into(&self.p, here, self.t_s, channel, &mut by)
     }
 
     fn go(&mut self, position: &[f64]) {
@@ -222,18 +223,18 @@ impl Fitted {
         self.readings += 1;
         let here = self.stands();
         let (floor, relative) = self.info.channels.first().map_or((0.0, 0.0), |c| (c.floor.watts(), c.relative_db));
-        let light = Power::from_dbm(self.level(&here) + relative * noise(2 * self.readings)).watts();
-        let power = Power::from_watts((light + floor * noise(2 * self.readings + 1)).max(0.0));
+        let channels = self.model.channels.len();
+        let reading = |channel: usize| {
+            let index = 2 * (self.readings * channels + channel) as u64;
+            let light = Power::from_dbm(self.level(&here, channel) + relative * noise(index)).watts();
+            Reading::Power(Power::from_watts((light + floor * noise(index + 1)).max(0.0)))
+        };
+        let readings = (0..channels).map(reading).collect();
         let actual = (0..self.at.len()).map(|i| {
             let k = self.index.iter().position(|j| *j == Some(i));
             k.map_or(self.at[i], |k| here[k])
         });
-        Sample {
-            t_s: self.t_s,
-            commanded: self.at.clone(),
-            actual: actual.collect(),
-            readings: vec![Reading::Power(power)],
-        }
+        Sample { t_s: self.t_s, commanded: self.at.clone(), actual: actual.collect(), readings }
     }
 }
 
