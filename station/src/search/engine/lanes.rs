@@ -46,7 +46,7 @@ impl Engine<'_> {
             return LaneOrder::AsTold;
         }
         let count = (self.data.seen.len() * channels) as f64;
-        let (told, told_chi2) = self.explained(LaneOrder::AsTold, &[best.p.clone()]);
+        let (told, told_chi2) = self.explained(LaneOrder::AsTold, std::slice::from_ref(&best.p));
         if told_chi2 / count < IN_ORDER {
             return LaneOrder::AsTold;
         }

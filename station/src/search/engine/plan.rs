@@ -93,13 +93,12 @@ impl Engine<'_> {
             }
             let scatter = optimum.scatter(&self.frame(), &self.data.noise).trace() / 2.0;
             let beside = optimum.loss(&self.frame(), &pose(&now));
-            if let Some(value) = last {
-                if beside + expected <= self.setup.tolerance_db * 1.6
-                    || (expected <= self.setup.tolerance_db && beside < 2.0 * scatter + 0.1 * self.setup.tolerance_db)
-                {
-                    let left = self.left(&beliefs, &optimum, &now);
-                    return self.end(&beliefs, left, value, true).await;
-                }
+            if let Some(value) = last
+                && (beside + expected <= self.setup.tolerance_db * 1.6
+                    || (expected <= self.setup.tolerance_db && beside < 2.0 * scatter + 0.1 * self.setup.tolerance_db))
+            {
+                let left = self.left(&beliefs, &optimum, &now);
+                return self.end(&beliefs, left, value, true).await;
             }
             if self.readings + 1 >= self.setup.readings_max || self.decisions >= DECISIONS_MAX {
                 self.reach(&now, &optimum.pose, &beliefs).await?;
