@@ -137,7 +137,7 @@ impl BackDoor {
             return truth.loss_db - truth.best_loss_db;
         }
         let inner = self.world.inner.borrow();
-        truth.mean_loss_db - inner.part.least_mean_loss_db(inner.source.wavelength_um)
+        truth.mean_loss_db - inner.part.best_for_all_lanes(inner.source.wavelength_um).1
     }
 
     /// Switches the curing lamp on at an irradiance (share of the rated one), or off.

@@ -30,7 +30,22 @@ struct Line {
 }
 
 const LINES: [Line; 2] = [
-    Line { recipe: "400g-fr4", of_what: "a single-mode receptacle in three axes", units: 50, methods: &Method::ALL },
+    Line {
+        recipe: "400g-fr4",
+        of_what: "a single-mode receptacle in three axes",
+        units: 50,
+        // Its controller has no searches of its own.
+        methods: &[
+            Method::Engine,
+            Method::Parabola,
+            Method::HillClimb,
+            Method::NelderMead,
+            Method::Dither,
+            Method::RasterFit,
+            Method::RasterCentroid,
+            Method::Spiral,
+        ],
+    },
     Line {
         recipe: "800g-dr8",
         of_what: "an array of eight fibres on a hexapod in six axes, by the power of all lanes together",

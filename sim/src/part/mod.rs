@@ -238,9 +238,9 @@ impl Part {
         mean_db(&self.lane_loss_db(wavelength_um, pose))
     }
 
-    /// The least loss of the mean power that a search over all axes of the stage can come to, dB: uphill from the aligned
-    /// place in ever smaller steps, no nearer than contact. Ripple of a gap may hold higher crests farther off.
-    pub fn least_mean_loss_db(&self, wavelength_um: f64) -> f64 {
+    /// The pose in which the mean power of all lanes is greatest, and its loss there, dB: uphill from the aligned place in ever
+    /// smaller steps, no nearer than contact. Ripple of a gap may hold higher crests farther off.
+    pub fn best_for_all_lanes(&self, wavelength_um: f64) -> (Pose, f64) {
         let mut pose = self.best_pose();
         let mut least = self.mean_loss_db(wavelength_um, &pose);
         for halvings in 0..REFINEMENTS {
@@ -266,7 +266,7 @@ impl Part {
                 }
             }
         }
-        least
+        (pose, least)
     }
 }
 
