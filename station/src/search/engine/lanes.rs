@@ -20,15 +20,18 @@ pub enum LaneOrder {
 
 /// Fewer channels have no order that a roll could tell.
 const CHANNELS_MIN: usize = 3;
+/// So few readings may be explained by anything.
+const READINGS_MIN: usize = 6;
 /// Readings that scatter less about the model (variance) than this have no other order.
-const IN_ORDER: f64 = 1.5;
+pub(super) const IN_ORDER: f64 = 1.5;
 /// Another order is believed only where it leaves less than this share of the scatter, ...
 const SHARE: f64 = 0.5;
 /// ... and has these odds (natural logarithm) for each unit of what it leaves.
 const LOG_ODDS: f64 = 12.0;
 
 impl LaneOrder {
-    fn apply(self, dbm: &mut [f64]) {
+    /// Puts what the channels show, which is in this order, into the order told; and back.
+    pub(super) fn apply(self, dbm: &mut [f64]) {
         match self {
             LaneOrder::AsTold => {}
             LaneOrder::Flipped => dbm.reverse(),
@@ -38,22 +41,40 @@ impl LaneOrder {
 }
 
 impl Engine<'_> {
-    /// The order that explains the readings, when all are there.
-    pub(super) fn order(&self, beliefs: &Beliefs) -> LaneOrder {
+    /// Takes the channels for what they are where another order explains the readings, from now on and of all readings so far;
+    /// says whether it did.
+    pub(super) fn reorder(&mut self, beliefs: &Beliefs) -> bool {
+        if self.order != LaneOrder::AsTold || self.data.seen.len() < READINGS_MIN {
+            return false;
+        }
+        let order = self.explaining(beliefs);
+        if order == LaneOrder::AsTold {
+            return false;
+        }
+        self.order = order;
+        for seen in &mut self.data.seen {
+            order.apply(&mut seen.dbm);
+            order.apply(&mut seen.bent);
+        }
+        true
+    }
+
+    /// The order that explains the readings.
+    fn explaining(&self, beliefs: &Beliefs) -> LaneOrder {
         let channels = self.model.channels.len();
         let Some(best) = beliefs.fits.first() else { return LaneOrder::AsTold };
         if channels < CHANNELS_MIN {
             return LaneOrder::AsTold;
         }
         let count = (self.data.seen.len() * channels) as f64;
-        let (told, told_chi2) = self.explained(LaneOrder::AsTold, std::slice::from_ref(&best.p));
-        if told_chi2 / count < IN_ORDER {
-            return LaneOrder::AsTold;
-        }
         // What the channels are told to differ by is of their old places.
         let mut plain = best.p.clone();
         plain[at::CHANNEL..].copy_from_slice(&self.model.means()[at::CHANNEL..]);
-        let starts: Vec<Vec<f64>> = std::iter::once(plain).chain(self.ring()).collect();
+        let starts: Vec<Vec<f64>> = [best.p.clone(), plain].into_iter().chain(self.ring()).collect();
+        let (told, told_chi2) = self.explained(LaneOrder::AsTold, &starts);
+        if told_chi2 / count < IN_ORDER {
+            return LaneOrder::AsTold;
+        }
         let others = std::iter::once(LaneOrder::Flipped).chain((0..channels - 1).map(LaneOrder::Swapped));
         let explained = others.map(|order| (order, self.explained(order, &starts)));
         let other = explained.min_by(|(_, a), (_, b)| a.0.total_cmp(&b.0));

@@ -7,7 +7,7 @@ use super::fit::{Fit, fit, pose};
 use super::model::Prior;
 use super::plan::Beliefs;
 use super::play::Stands;
-use super::{Aligned, Engine, Objective};
+use super::{Aligned, Engine, LaneOrder, Objective};
 
 /// How far beside the peak a fit is tried, standard deviations.
 const BESIDE: f64 = 2.0;
@@ -208,14 +208,15 @@ impl Engine<'_> {
 
     /// How the search ended.
     pub(super) fn result(&self, beliefs: &Beliefs, left: Stated, value: f64, converged: bool) -> Aligned {
+        // Readings that no part explains say that the stage, not the part, is the trouble.
+        let converged = converged && beliefs.misfit < ODD;
         Aligned {
             position: self.index.iter().enumerate().filter_map(|(k, i)| i.map(|_| self.command[k])).collect(),
             expected_loss_db: left.expected,
             bound95_db: left.bound95,
             power_dbm: value,
-            // Readings that no part explains say that the stage, not the part, is the trouble.
-            converged: converged && beliefs.misfit < ODD,
-            order: self.order(beliefs),
+            converged,
+            order: if converged { self.order } else { LaneOrder::AsTold },
             readings: self.readings,
             decisions: self.decisions,
         }

@@ -162,6 +162,8 @@ pub(in crate::search) struct Engine<'a> {
     axes: Vec<usize>,
     model: Model,
     data: Data,
+    /// In which order the channels answer; readings are kept in the order told.
+    order: LaneOrder,
     /// Command now.
     command: Pose,
     began_s: f64,
@@ -213,6 +215,7 @@ impl<'a> Engine<'a> {
             axes,
             model,
             data: Data { history: History::new(start, given), seen: Vec::new(), noise },
+            order: LaneOrder::AsTold,
             command: start,
             began_s,
             moved_s: f64::NEG_INFINITY,
@@ -266,7 +269,8 @@ impl<'a> Engine<'a> {
         }
         let sample = self.probe.measure().await?;
         self.readings += 1;
-        let dbm = levels(&sample)?;
+        let mut dbm = levels(&sample)?;
+        self.order.apply(&mut dbm);
         let value = self.value(&dbm);
         let bent = vec![0.0; dbm.len()];
         self.data.seen.push(Seen { commands: self.data.history.len(), t_s: self.t_s(), dbm, bent });

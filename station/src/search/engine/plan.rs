@@ -4,6 +4,7 @@ pub mod replay;
 
 use super::design::{Optimum, levers, reach};
 use super::fit::{Fit, fit, pose};
+use super::lanes::IN_ORDER;
 use super::left::{ODD, Stated};
 use super::model::{AXES, Pose, at};
 use super::optics::DB_PER_NEPER;
@@ -298,6 +299,11 @@ impl Engine<'_> {
             self.data.bend(&self.model, best);
             let again: Vec<Vec<f64>> = beliefs.fits.iter().map(|f| f.p.clone()).collect();
             self.keep(beliefs, &again);
+        }
+        if beliefs.fits.first().is_some_and(|f| self.misfit(f) >= IN_ORDER) && self.reorder(beliefs) {
+            let mut starts: Vec<Vec<f64>> = beliefs.fits.iter().map(|f| f.p.clone()).collect();
+            starts.extend(self.ring());
+            self.keep(beliefs, &starts);
         }
         for round in 0..RESTARTS {
             if beliefs.fits.first().is_some_and(|f| self.misfit(f) < ODD) {

@@ -101,7 +101,8 @@ impl Engine<'_> {
             self.data.history.push(command);
         }
         self.readings += 1;
-        let dbm = levels(sample)?;
+        let mut dbm = levels(sample)?;
+        self.order.apply(&mut dbm);
         let bent = vec![0.0; dbm.len()];
         self.data.seen.push(Seen { commands: self.data.history.len(), t_s: self.t_s(), dbm, bent });
         Ok(())
