@@ -140,3 +140,31 @@ fn a_stop_ends_a_routine_that_was_left_running() {
         stage.start_move(&[("1", 50.0), ("2", 50.0)]).await.unwrap();
     });
 }
+
+#[test]
+fn a_confined_controller_goes_nowhere_else_until_it_is_given_its_range_back() {
+    for (model, channels, unit, range) in [
+        ("C-887", ["X", "Y", "Z"], ChannelUnit::Millimetre, (-4000.0, 4000.0)),
+        ("E-712", ["1", "2", "3"], ChannelUnit::Micrometre, (0.0, 100.0)),
+    ] {
+        with(model, async |mut stage, _| {
+            let [x, y, _] = channels;
+            stage.connect(&setup(channels, unit, range, 5000.0)).await.unwrap();
+            if model == "C-887" {
+                stage.reference(x).await.unwrap();
+            }
+            let own = stage.alignment().unwrap();
+            assert!(own.can_confine(), "{model}");
+            own.confine(&[(x, 5.0, 30.0), (y, 5.0, 30.0)]).await.unwrap();
+            stage.start_move(&[(x, 20.0), (y, 20.0)]).await.unwrap();
+            stage.wait_on_target(&[x, y], LIMIT).await.unwrap();
+            let refused = stage.start_move(&[(x, 31.0)]).await.unwrap_err();
+            assert!(matches!(refused, MotionError::Refused { .. }), "{model}: {refused}");
+            let scan = stage.alignment().unwrap().area_scan(&area([x, y], 20.0), LIMIT).await.unwrap_err();
+            assert!(matches!(scan, MotionError::Refused { .. }), "{model}: an area of 90 um is not within: {scan}");
+            stage.alignment().unwrap().confine(&[(x, range.0, range.1), (y, range.0, range.1)]).await.unwrap();
+            stage.start_move(&[(x, 60.0)]).await.unwrap();
+            stage.wait_on_target(&[x], LIMIT).await.unwrap();
+        });
+    }
+}

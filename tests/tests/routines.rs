@@ -130,7 +130,7 @@ fn a_routine_beyond_the_envelope_is_refused_before_anything_moves() {
 }
 
 #[test]
-fn while_a_routine_runs_the_controller_refuses_to_leave_its_area_and_after_a_stop_it_may_again() {
+fn a_stop_within_a_routine_parks_the_bench_and_gives_the_controller_its_range_back() {
     at_bench(&bench_text(), async |bench, door, clock| {
         let (sender, mut stop) = stop();
         let recipe = recipe("area_scan");

@@ -31,7 +31,7 @@ pub use error::{BenchError, PortFault};
 pub use frame::Pose;
 pub use light::ReferenceError;
 pub(crate) use motion::move_time;
-pub use routine::{Ran, Routine, routine_axes};
+pub use routine::{Ran, Routine, has_routines};
 pub use safe::{Safety, stop_everything};
 pub use stream::Bins;
 

@@ -3,8 +3,7 @@
 use std::f64::consts::TAU;
 use std::time::Duration;
 
-use drivers::alignment::{Aligned, AreaScan, Estimate, GradientSearch, Path, Span, Then};
-use recipes::Axis;
+use drivers::alignment::{Aligned, AreaScan, Estimate, FastAlignment, GradientSearch, Path, Span, Then};
 
 use super::frame::{Pose, to_optical};
 use super::{Bench, BenchError, envelope};
@@ -29,16 +28,14 @@ pub enum Routine {
     },
 }
 
-/// What came of a routine. Positions are those of the optical frame.
+/// What came of a routine.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ran {
     /// The controller says that it succeeded.
     pub success: bool,
-    /// Where the axes are now.
-    pub pose: Pose,
     /// Analog input at the end over the greatest it ever was.
     pub end_over_max: f64,
-    /// Recorded on the way: seconds since the start, pose, input over the input at the end.
+    /// Recorded on the way: seconds since the start, pose in the optical frame, input over the input at the end.
     pub samples: Vec<(f64, Pose, f64)>,
 }
 
@@ -73,9 +70,9 @@ fn lateral(config: &BenchConfig) -> Option<([&AxisConfig; 2], u32)> {
     (a.controller == b.controller).then_some(([a, b], input))
 }
 
-/// The stage axes that routines move, where the bench file promises any.
-pub fn routine_axes(config: &BenchConfig) -> Option<[Axis; 2]> {
-    lateral(config).map(|(axes, _)| axes.map(|a| a.axis))
+/// Whether the bench file promises a controller with routines.
+pub fn has_routines(config: &BenchConfig) -> bool {
+    lateral(config).is_some()
 }
 
 impl Routine {
@@ -133,30 +130,10 @@ impl Bench {
         // From here on the axes are wherever the controller takes them, and may be no farther than its limits say.
         self.commanded = None;
         self.confined = Some(axes[0].controller.clone());
-        own.confine(&limits).await?;
-        let light = own.input(input).await?;
-        if light <= 0.0 {
-            return Err(BenchError::InputDark { instrument: axes[0].controller.clone(), input });
-        }
-        let done = match routine {
-            Routine::Gradient { radius_um, .. } => {
-                own.gradient_search(&gradient(&axes, input, light, radius_um), GRADIENT_LIMIT).await
-            }
-            Routine::Area { reach_um, pitch_um } => {
-                let scan = area(&axes, here, (input, light), (reach_um, pitch_um));
-                let limit = scan.step.length / scan.velocity + SCAN_GRACE_S;
-                own.area_scan(&scan, Duration::from_secs_f64(limit)).await
-            }
-        };
-        let done = match done {
-            Ok(done) => {
-                let end = own.input(input).await?;
-                Ok((done, end))
-            }
-            Err(e) => Err(e),
-        };
-        self.release_confined().await?;
+        let done = search(own, &limits, routine, (&axes, here, input)).await;
+        let released = self.release_confined().await;
         let (done, end) = done?;
+        released?;
         let stage = self.stage_pose().await?;
         // It stays where the routine left it: that is what is commanded now.
         self.commanded = Some(stage);
@@ -215,11 +192,36 @@ impl Bench {
         };
         Ran {
             success: done.success,
-            pose: optical(stage),
             end_over_max: end / done.max.max(f64::MIN_POSITIVE),
             samples: if end > 0.0 { done.samples.iter().map(sample).collect() } else { Vec::new() },
         }
     }
+}
+
+/// Confines the controller, runs the routine, and reads the input where it ended.
+async fn search(
+    own: &mut dyn FastAlignment,
+    limits: &[(&str, f64, f64)],
+    routine: Routine,
+    (axes, here, input): (&[AxisConfig; 2], Pose, u32),
+) -> Result<(Aligned, f64), BenchError> {
+    own.confine(limits).await?;
+    let light = own.input(input).await?;
+    if light <= 0.0 {
+        return Err(BenchError::InputDark { instrument: axes[0].controller.clone(), input });
+    }
+    let done = match routine {
+        Routine::Gradient { radius_um, .. } => {
+            own.gradient_search(&gradient(axes, input, light, radius_um), GRADIENT_LIMIT).await?
+        }
+        Routine::Area { reach_um, pitch_um } => {
+            let scan = area(axes, here, (input, light), (reach_um, pitch_um));
+            let limit = scan.step.length / scan.velocity + SCAN_GRACE_S;
+            own.area_scan(&scan, Duration::from_secs_f64(limit)).await?
+        }
+    };
+    let end = own.input(input).await?;
+    Ok((done, end))
 }
 
 fn gradient(axes: &[AxisConfig; 2], input: u32, light: f64, radius_um: f64) -> GradientSearch {

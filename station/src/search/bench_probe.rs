@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use recipes::Axis;
 use units::Reading;
 
-use super::{AxisInfo, ChannelInfo, Costs, Ended, Probe, ProbeInfo, SearchError};
+use super::{AxisInfo, ChannelInfo, Costs, Probe, ProbeInfo, RoutineEnd, SearchError};
 use crate::bench::{Bench, Pose, Routine, move_time};
 use crate::config::{AxisConfig, BenchConfig, Channel, Role};
 use crate::event::Sample;
@@ -291,7 +291,7 @@ impl Probe for BenchProbe<'_> {
         seconds.is_finite().then_some(seconds + ROUTINE_EXCHANGES * self.info.costs.reading_s)
     }
 
-    async fn run_routine(&mut self, routine: Routine) -> Result<Ended, SearchError> {
+    async fn run_routine(&mut self, routine: Routine) -> Result<RoutineEnd, SearchError> {
         let began = self.bench.clock().seconds();
         let ran = self.bench.run_routine(routine).await?;
         // What the controller saw is scaled to what the meter reads where it ended.
@@ -310,7 +310,7 @@ impl Probe for BenchProbe<'_> {
         let samples: Vec<Sample> = ran.samples.iter().map(one).collect();
         self.keep(&samples)?;
         let below_max_db = 10.0 * ran.end_over_max.max(f64::MIN_POSITIVE).log10();
-        Ok(Ended { success: ran.success, below_max_db })
+        Ok(RoutineEnd { success: ran.success, below_max_db })
     }
 
     async fn wait(&mut self, seconds: f64) {

@@ -3,7 +3,7 @@
 use recipes::{Axis, Method};
 
 use super::engine::{self, Aligned};
-use super::{Ended, Probe, SearchError, signal};
+use super::{Probe, RoutineEnd, SearchError, signal};
 use crate::bench::Routine;
 
 /// Circle of a gradient search in mode radii: a slope that is seen, a loss that is small.
@@ -86,7 +86,7 @@ pub async fn search(
     let start = probe.position().await?;
     let before = signal(&probe.measure().await?)?;
     let began_s = probe.now_s();
-    let Ended { success, below_max_db } = probe.run_routine(setup.routine(method)).await?;
+    let RoutineEnd { success, below_max_db } = probe.run_routine(setup.routine(method)).await?;
     let took_s = probe.now_s() - began_s;
     let after = signal(&probe.measure().await?)?;
     let found = success && after >= before && below_max_db > -BELOW_MAX_DB;

@@ -170,7 +170,7 @@ pub trait Probe {
     ///
     /// # Errors
     /// The bench's refusals; [`BenchError::NoRoutine`].
-    async fn run_routine(&mut self, _routine: Routine) -> Result<Ended, SearchError> {
+    async fn run_routine(&mut self, _routine: Routine) -> Result<RoutineEnd, SearchError> {
         Err(BenchError::NoRoutine.into())
     }
 
@@ -180,7 +180,7 @@ pub trait Probe {
 
 /// How a controller's own routine ended.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Ended {
+pub struct RoutineEnd {
     /// By the controller's word it succeeded.
     pub success: bool,
     /// What the controller sees at the end over the most it saw, dB.

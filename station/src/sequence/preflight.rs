@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use recipes::{Quantity, Recipe, Step};
 use units::Power;
 
-use crate::bench::routine_axes;
+use crate::bench::has_routines;
 use crate::config::BenchConfig;
 use crate::event::{Launched, LaunchedOrigin};
 
@@ -112,7 +112,7 @@ pub fn preflight(recipe: &Recipe, bench: &BenchConfig, unit: Option<UnitLaunched
         _ => None,
     });
     if let Some(method) = own
-        && routine_axes(bench).is_none()
+        && !has_routines(bench)
     {
         problems.push(Problem {
             concern: Concern::Files,
