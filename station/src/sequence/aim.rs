@@ -262,4 +262,22 @@ mod tests {
         let setup = Aim::of(&recipe, step, 0.0).unwrap().engine(7.0);
         assert_eq!((setup.search[2], setup.offset[2], setup.walk_sd), (0.0, 0.0, 0.0));
     }
+
+    #[test]
+    fn of_an_array_engine_and_classical_methods_are_told_lanes_angles_and_what_counts() {
+        let recipe = Recipe::parse(recipes::named("800g-dr8").unwrap()).unwrap();
+        let step = recipe.steps.iter().position(|s| matches!(s, Step::Peak { .. })).unwrap();
+        let mut aim = Aim { channels: 8, ..Aim::of(&recipe, step, -1.0).unwrap() };
+        let setup = aim.engine(0.0);
+        assert_eq!((setup.channels_um.len(), setup.channels_um[0], setup.channels_um[7]), (8, -875.0, 875.0));
+        // A turn that moves the outer lanes by 1.4 widths across the light.
+        assert!((setup.width[5] - 0.405).abs() < 0.001 && setup.search[5] == 0.5, "{:?}", setup.width);
+        assert_eq!(setup.objective, engine::Objective::Sum);
+        aim.dark = vec![0];
+        aim.objective = Objective::Weakest;
+        let setup = aim.engine(0.0);
+        assert_eq!((setup.channels_um.len(), setup.channels_um[0]), (7, -625.0));
+        assert_eq!(setup.objective, engine::Objective::Weakest);
+        assert_eq!(aim.classical(&[]).aim, classical::Aim::Weakest);
+    }
 }

@@ -59,6 +59,12 @@ impl Engine<'_> {
         true
     }
 
+    /// Whether another order is worth some fifty fits now: when there are enough readings, and twice as many as the last time.
+    pub(super) fn order_is_due(&self) -> bool {
+        let (times, rest) = (self.data.seen.len() / READINGS_MIN, self.data.seen.len() % READINGS_MIN);
+        rest == 0 && times.is_power_of_two()
+    }
+
     /// The order that explains the readings.
     fn explaining(&self, beliefs: &Beliefs) -> LaneOrder {
         let channels = self.model.channels.len();

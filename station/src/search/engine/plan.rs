@@ -98,6 +98,11 @@ impl Engine<'_> {
                 && (beside + expected <= self.setup.tolerance_db * 1.6
                     || (expected <= self.setup.tolerance_db && beside < 2.0 * scatter + 0.1 * self.setup.tolerance_db))
             {
+                if beliefs.misfit >= IN_ORDER && self.reorder(&beliefs) {
+                    last = None;
+                    self.update(&mut beliefs);
+                    continue;
+                }
                 let left = self.left(&beliefs, &optimum, &now);
                 return self.end(&beliefs, left, value, true).await;
             }
@@ -300,7 +305,8 @@ impl Engine<'_> {
             let again: Vec<Vec<f64>> = beliefs.fits.iter().map(|f| f.p.clone()).collect();
             self.keep(beliefs, &again);
         }
-        if beliefs.fits.first().is_some_and(|f| self.misfit(f) >= IN_ORDER) && self.reorder(beliefs) {
+        let odd = beliefs.fits.first().is_some_and(|f| self.misfit(f) >= IN_ORDER);
+        if odd && self.order_is_due() && self.reorder(beliefs) {
             let mut starts: Vec<Vec<f64>> = beliefs.fits.iter().map(|f| f.p.clone()).collect();
             starts.extend(self.ring());
             self.keep(beliefs, &starts);
