@@ -174,7 +174,8 @@ pub fn measurement(m: &Measurement) -> String {
         format!("; launched {dbm} by {}{age}", l.origin.as_str())
     });
     let about = m.uncertainty.map_or(String::new(), |u| format!("+-{u:.2} "));
-    format!("{:<16} {:>9.3} {about}{:<4} {limits} {word}{against}", m.name, m.value, m.unit)
+    let channel = m.channel.as_deref().unwrap_or_default();
+    format!("{:<16} {channel:<7} {:>9.3} {about}{:<4} {limits} {word}{against}", m.name, m.value, m.unit)
 }
 
 /// Yield in words: counts first, then shares with their intervals.
