@@ -53,8 +53,8 @@ impl Run<'_> {
             self.note("no launched power is known: the result is a power, not a loss".into());
         }
         let mut means = Vec::new();
-        for watts in &coupled {
-            means.push(self.agreed("signal", watts)?);
+        for (lane, watts) in lanes.iter().zip(&coupled) {
+            means.push(self.agreed("signal", watts, lane.floor)?);
         }
         if means.iter().all(|a| a.mean.dbm().is_none()) {
             return Err(Halt::NoReading("no light left at the end of the alignment"));
@@ -91,7 +91,8 @@ impl Run<'_> {
     fn launched_beside(&mut self, tap: &[f64]) -> Result<Option<Launched>, Halt> {
         Ok(match self.job.launched {
             LaunchedSource::Tap => {
-                let tap = self.agreed("tap", tap)?;
+                let floor = self.bench.config().tap().map_or(Power::ZERO, |(c, _)| c.floor);
+                let tap = self.agreed("tap", tap, floor)?;
                 self.check_source(Some(tap.mean))?;
                 let uncertainty_db = self.bench.config().tap().map_or(0.0, |(c, _)| c.uncertainty_db);
                 let uncertainty_db = uncertainty_db.hypot(tap.scatter_db());
@@ -103,8 +104,8 @@ impl Run<'_> {
     }
 
     /// The mean of readings of one channel without those that the others do not bear out.
-    fn agreed(&mut self, channel: &'static str, watts: &[f64]) -> Result<Agreed, Halt> {
-        let agreed = agreed(watts).ok_or(Halt::Scattered(channel))?;
+    fn agreed(&mut self, channel: &'static str, watts: &[f64], floor: Power) -> Result<Agreed, Halt> {
+        let agreed = agreed(watts, floor).ok_or(Halt::Scattered(channel))?;
         if agreed.left_out > 0 {
             let of = watts.len();
             self.note(format!("{} of {of} readings of the {channel} left out: far from all others", agreed.left_out));

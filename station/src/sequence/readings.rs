@@ -61,10 +61,12 @@ impl Agreed {
 
 /// The mean of readings that agree, W, without those far from the median by the measure of the others: a byte changed on
 /// the wire can give such a reading. `None` where more than a quarter disagree, or there are none.
-pub(super) fn agreed(watts: &[f64]) -> Option<Agreed> {
+/// Within the noise of a dark reading (`floor`) readings never disagree: an instrument's digits may be coarse there.
+pub(super) fn agreed(watts: &[f64], floor: Power) -> Option<Agreed> {
     let median = median(watts)?;
     let off: Vec<f64> = watts.iter().map(|w| (w - median).abs()).collect();
-    let bound = (OUTLIER_DEVIATIONS * 1.4826 * self::median(&off)?).max(OUTLIER_LEAST * median.abs());
+    let deviation = (1.4826 * self::median(&off)?).max(floor.watts());
+    let bound = (OUTLIER_DEVIATIONS * deviation).max(OUTLIER_LEAST * median.abs());
     let kept: Vec<f64> = watts.iter().zip(&off).filter(|(_, off)| **off <= bound).map(|(w, _)| *w).collect();
     let left_out = watts.len() - kept.len();
     if left_out * 4 > watts.len() {
@@ -110,6 +112,8 @@ pub(super) fn dbm_or_none(power: Power) -> String {
 mod tests {
     use super::*;
 
+    const FLOOR: Power = Power::from_watts(1e-10);
+
     #[test]
     fn a_meter_that_repeats_itself_is_frozen_and_one_with_noise_is_not() {
         let alive: Vec<f64> = (0..40).map(|i| 1e-9 + 1e-12 * f64::from(i % 7)).collect();
@@ -123,21 +127,21 @@ mod tests {
     #[test]
     fn a_reading_far_from_all_others_is_left_out_and_scattered_ones_are_refused() {
         let mut watts: Vec<f64> = (0..16).map(|i| 1e-3 * (1.0 + 1e-4 * f64::from(i % 5))).collect();
-        let clean = agreed(&watts).unwrap();
+        let clean = agreed(&watts, FLOOR).unwrap();
         assert_eq!(clean.left_out, 0);
         // Deviation of 0, 1, 2, 3, 4 (1e-7 W) over the root of 16.
         assert!((clean.deviation_w / 3.6e-8 - 1.0).abs() < 0.1, "{clean:?}");
         watts[3] = 1e-6;
-        let got = agreed(&watts).unwrap();
+        let got = agreed(&watts, FLOOR).unwrap();
         assert!(got.left_out == 1 && (got.mean.watts() / clean.mean.watts() - 1.0).abs() < 1e-4, "{got:?}");
         for w in &mut watts[8..13] {
             *w *= 3.0;
         }
-        assert_eq!(agreed(&watts), None);
-        assert_eq!(agreed(&[]), None);
+        assert_eq!(agreed(&watts, FLOOR), None);
+        assert_eq!(agreed(&[], FLOOR), None);
         // Noise as great as the signal is no outlier.
         let noisy: Vec<f64> = (0..16).map(|i| f64::from((i * 7) % 16) - 8.0).collect();
-        assert_eq!(agreed(&noisy).unwrap().left_out, 0);
+        assert_eq!(agreed(&noisy, FLOOR).unwrap().left_out, 0);
     }
 
     #[test]
@@ -153,6 +157,13 @@ mod tests {
         under.push(Reading::UnderRange);
         assert_eq!(dark_lanes(&under, floor), vec![3]);
         assert_eq!(dark_lanes(&[], floor), vec![]);
+    }
+
+    #[test]
+    fn a_dark_lanes_coarse_digits_agree() {
+        let coarse: Vec<f64> = (0..16).map(|i| if i % 3 == 0 { 1e-10 } else { 0.0 }).collect();
+        assert_eq!(agreed(&coarse, FLOOR).unwrap().left_out, 0);
+        assert_eq!(agreed(&coarse, Power::ZERO), None);
     }
 
     #[test]
