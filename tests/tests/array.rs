@@ -46,7 +46,12 @@ impl EventSink for Watch {
 }
 
 /// Runs the recipe on units of a seed that have this defect, and gives what each came to.
-fn run(text: &str, (seed, units): (u64, usize), defect: Option<Defect>) -> Vec<(Outcome, Watch)> {
+fn run(text: &str, of: (u64, usize), defect: Option<Defect>) -> Vec<(Outcome, Watch)> {
+    run_seated(text, of, defect, f64::INFINITY)
+}
+
+/// Those among them that are rolled in their seat by less than this, rad.
+fn run_seated(text: &str, (seed, units): (u64, usize), defect: Option<Defect>, roll: f64) -> Vec<(Outcome, Watch)> {
     let bench = benches::named("fibre-array").unwrap();
     let recipe = Recipe::parse(text).unwrap();
     let config = BenchConfig::parse(bench).unwrap();
@@ -61,7 +66,7 @@ fn run(text: &str, (seed, units): (u64, usize), defect: Option<Defect>) -> Vec<(
         let (_sender, mut stop) = stop();
         let mut all = Vec::new();
         for _ in 0..units {
-            while door.load_next_unit().defect != defect {}
+            while door.load_next_unit().defect != defect || door.truth().focus_rad[2].abs() >= roll {}
             let mut watch = Watch {
                 door: door.clone(),
                 channels: 0,
@@ -111,5 +116,14 @@ fn lanes_that_answer_in_each_others_place_fail_the_unit_whatever_their_power() {
     for (defect, in_order) in [(Defect::Swapped, 6.0), (Defect::Flipped, 0.0)] {
         let [(outcome, watch)] = run(recipe, (3, 1), Some(defect)).try_into().ok().unwrap();
         assert_eq!((outcome, watch.in_order), (Outcome::Fail, Some(in_order)), "{defect:?}");
+    }
+}
+
+/// A part that needs no roll shows no order at its peak: without a reading taken for it, this unit would pass.
+#[test]
+fn swapped_lanes_of_a_part_that_sits_straight_fail_the_unit_too() {
+    let recipe = recipes::named("800g-dr8").unwrap();
+    for (outcome, watch) in run_seated(recipe, (33, 3), Some(Defect::Swapped), 1e-4) {
+        assert_eq!((outcome, watch.in_order), (Outcome::Fail, Some(6.0)));
     }
 }

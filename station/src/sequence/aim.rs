@@ -229,6 +229,7 @@ impl<'r> Aim<'r> {
                 Objective::Sum => engine::Objective::Sum,
                 Objective::Weakest => engine::Objective::Weakest,
             },
+            tell_order: array && self.axes.contains(&Axis::Rz),
             tolerance_db: self.tolerance_db,
             readings_max: READINGS_MAX,
         }

@@ -77,6 +77,7 @@ fn known(nominal: &Nominal, name: &str) -> Setup {
             Objective::Mean => engine::Objective::Sum,
             Objective::Least => engine::Objective::Weakest,
         },
+        tell_order: false,
         tolerance_db: TOLERANCE_DB,
         readings_max: nominal.budget,
     };

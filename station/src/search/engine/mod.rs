@@ -119,6 +119,8 @@ pub struct Setup {
     pub spiral_um: Option<f64>,
     /// What to align for.
     pub objective: Objective,
+    /// Whether to read beside the peak too, rolled, until the order of an array's channels is known.
+    pub tell_order: bool,
     /// Expected loss at which to stop, dB.
     pub tolerance_db: f64,
     /// Readings before the search gives up.

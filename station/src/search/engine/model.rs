@@ -300,6 +300,7 @@ mod tests {
             hills: None,
             spiral_um: None,
             objective: Objective::Sum,
+            tell_order: false,
             tolerance_db: 0.01,
             readings_max: 40,
         };

@@ -4,7 +4,7 @@ pub mod replay;
 
 use super::design::{Optimum, levers, reach};
 use super::fit::{Fit, fit, pose};
-use super::lanes::IN_ORDER;
+use super::lanes::{IN_ORDER, ROLLS_MAX, Told};
 use super::left::{ODD, Stated};
 use super::model::{AXES, Pose, at};
 use super::optics::DB_PER_NEPER;
@@ -75,6 +75,7 @@ impl Engine<'_> {
         let mut beliefs = self.begin().await?;
         let mut last = None;
         let mut skewed = 0;
+        let mut rolls = 0;
         let mut anew = false;
         loop {
             if !anew && self.lost() {
@@ -98,10 +99,25 @@ impl Engine<'_> {
                 && (beside + expected <= self.setup.tolerance_db * 1.6
                     || (expected <= self.setup.tolerance_db && beside < 2.0 * scatter + 0.1 * self.setup.tolerance_db))
             {
-                if beliefs.misfit >= IN_ORDER && self.reorder(&beliefs) {
-                    last = None;
-                    self.update(&mut beliefs);
-                    continue;
+                // Channels that differ by themselves hide a swapped pair from the scatter.
+                if self.setup.tell_order || beliefs.misfit >= IN_ORDER {
+                    match self.reorder(&beliefs) {
+                        Told::Anew => {
+                            last = None;
+                            self.update(&mut beliefs);
+                            continue;
+                        }
+                        Told::Open if self.rolls(rolls) => {
+                            let target = self.rolled(&optimum.pose, rolls);
+                            rolls += 1;
+                            last = None;
+                            self.reach(&now, &target, &beliefs).await?;
+                            self.read().await?;
+                            self.update(&mut beliefs);
+                            continue;
+                        }
+                        Told::Open | Told::Known => {}
+                    }
                 }
                 let left = self.left(&beliefs, &optimum, &now);
                 return self.end(&beliefs, left, value, true).await;
@@ -126,6 +142,14 @@ impl Engine<'_> {
             self.update(&mut beliefs);
             last = arriving.then_some(value);
         }
+    }
+
+    /// Whether one more reading may be taken for the order of the channels, which a roll tells.
+    fn rolls(&self, taken: usize) -> bool {
+        self.setup.tell_order
+            && taken < ROLLS_MAX
+            && self.axes.contains(&5)
+            && self.readings + 3 <= self.setup.readings_max
     }
 
     /// Ends here, or at the brightest reading's place where here is no good.
@@ -306,7 +330,7 @@ impl Engine<'_> {
             self.keep(beliefs, &again);
         }
         let odd = beliefs.fits.first().is_some_and(|f| self.misfit(f) >= IN_ORDER);
-        if odd && self.order_is_due() && self.reorder(beliefs) {
+        if odd && self.order_is_due() && self.reorder(beliefs) == Told::Anew {
             let mut starts: Vec<Vec<f64>> = beliefs.fits.iter().map(|f| f.p.clone()).collect();
             starts.extend(self.ring());
             self.keep(beliefs, &starts);

@@ -34,6 +34,7 @@ fn setup() -> Setup {
         hills: None,
         spiral_um: None,
         objective: Objective::Sum,
+        tell_order: false,
         tolerance_db: 0.01,
         readings_max: 60,
     }
