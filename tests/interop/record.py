@@ -44,6 +44,7 @@ RAW = (
     ("pyvisa.resources", "MessageBasedResource", "query"),
     ("instrumental.drivers.powermeters.newport", "Newport_1830_C", "write"),
     ("instrumental.drivers.powermeters.newport", "Newport_1830_C", "query"),
+    ("qmi.core.scpi_protocol", "ScpiProtocol", "write"),
 )
 BINARY = ("thorlabs-apt", "joinwit-pm")
 # Longer than any of these instruments keeps a line of its own bytes in the pipe.

@@ -5,6 +5,7 @@
 
 mod axis;
 mod errors;
+mod settings;
 
 use std::collections::VecDeque;
 
@@ -130,6 +131,8 @@ impl NewportEsp {
                 self.waits_until_s = now_s + milliseconds(&c.argument)?;
                 return Ok(None);
             }
+            // What was set is kept anyway.
+            "SM" => return Ok(None),
             "RS" => {
                 self.restart(now_s);
                 return Ok(None);

@@ -18,7 +18,8 @@ const COMMAND_S: f64 = 0.003;
 const LONG: &[&str] = &["FRM", "FRS", "QIL", "QIR", "QIT"];
 /// Commands that without an address are for every controller of the chain; nobody answers others.
 const FOR_ALL: &[&str] = &["ST", "SE", "MM", "OR", "RS"];
-/// What a controller puts on the line as it comes up after a reset: hvl_ccb reads it away (its issues 93 and 184).
+/// What an SMC100PP puts on the line as it comes up after a reset: hvl_ccb reads it away (its issues 93 and 184). QMI, which knows
+/// the others too, would not bear it.
 const GARBAGE: &[u8] = &[0xF8];
 
 /// A command of a line.
@@ -35,7 +36,7 @@ pub(super) struct NewportSmc {
     chain: Vec<Controller>,
     lines: Lines,
     replies: Replies,
-    /// When controllers that were reset are there again.
+    /// When steppers that were reset are there again.
     coming_up_s: Vec<f64>,
     refuse: bool,
 }
@@ -108,7 +109,8 @@ impl NewportSmc {
                 let text: String = lines.iter().map(|l| format!("{prefix}{l}\r\n")).collect();
                 self.replies.push(ready, text.into_bytes());
             }
-            Ok(Act::Reset { up_s }) => self.coming_up_s.push(up_s),
+            Ok(Act::Reset { stray: false, .. }) => {}
+            Ok(Act::Reset { up_s, .. }) => self.coming_up_s.push(up_s),
             Err(letter) => controller.raise(letter),
         }
     }

@@ -1,18 +1,20 @@
 //! A Santec tunable laser (TSL-550, TSL-570): SCPI with CR at the end of lines. From the maker's command tables and what
-//! public drivers (PyMeasure, QCoDeS) send.
+//! public drivers (PyMeasure, QCoDeS, QMI) send.
 //!
 //! While it sweeps, the world has the wavelength of the moment at which the laser was last asked something.
 
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod triggers;
 
 use super::lines::Lines;
-use super::scpi::{self, Command, DATA_TYPE, Errors, MISSING, OUT_OF_RANGE, TOO_MUCH, UNDEFINED};
+use super::scpi::{self, Command, Errors, MISSING, OUT_OF_RANGE, TOO_MUCH, UNDEFINED};
 use super::{Device, Replies};
 use crate::world::World;
 
 use sweep::Sweep;
+use triggers::Triggers;
 
 /// Time a command takes to be understood, seconds.
 const COMMAND_S: f64 = 0.001;
@@ -23,11 +25,18 @@ const BAND: (f64, f64) = (1480e-9, 1640e-9);
 const O_BAND: (f64, f64) = (1240e-9, 1380e-9);
 /// Output levels, dBm.
 const LEVELS: (f64, f64) = (-15.0, 13.0);
+/// Fine tuning goes from -100 to 100; one of it is so much wavelength, m: an assumption, of the order of the maker's range.
+const FINE_M: f64 = 1e-13;
+/// From an order to start again, or to shut down, until nothing is heard; and how long starting again takes, seconds.
+const DEAF_S: f64 = 0.5;
+const REBOOT_S: f64 = 60.0;
+const INTERLOCK: &str = "No07.,Inter lock detection";
 /// Speed of light, m/s (SI, exact).
 const LIGHT_M_S: f64 = 299_792_458.0;
 
-const CONFLICT: (i32, &str) = (-221, "Settings conflict");
-const SUFFIX: (i32, &str) = (-131, "Invalid suffix");
+/// What is not in the maker's table of errors is not said: the table has neither a settings conflict nor an invalid suffix.
+const CONFLICT: (i32, &str) = (-200, "Execution error");
+const CHARACTERS: (i32, &str) = (-148, "Character data not allowed");
 
 /// What a command comes to: an answer, nothing to say, or an error.
 type Act = Result<Option<String>, (i32, &'static str)>;
@@ -47,7 +56,12 @@ struct Settings {
     attenuator_auto: bool,
     coherence: bool,
     wavelength_m: f64,
+    /// The display shows terahertz.
+    terahertz: bool,
+    /// Fine tuning, -100 to 100; none where it is off.
+    fine: Option<f64>,
     sweep: Sweep,
+    triggers: Triggers,
 }
 
 impl Settings {
@@ -60,7 +74,10 @@ impl Settings {
             attenuator_auto: true,
             coherence: false,
             wavelength_m: if band == O_BAND { 1310e-9 } else { 1550e-9 },
+            terahertz: false,
+            fine: None,
             sweep: Sweep::over(band),
+            triggers: Triggers::default(),
         }
     }
 }
@@ -72,7 +89,11 @@ pub(super) struct SantecTsl {
     lines: Lines,
     replies: Replies,
     errors: Errors,
+    /// Alerts not asked for yet.
+    alerts: Vec<&'static str>,
     refuse: bool,
+    /// It hears nothing between these times.
+    deaf_s: (f64, f64),
     /// Metres and hertz in place of nanometres and terahertz; kept over power off.
     si_units: bool,
     set: Settings,
@@ -90,7 +111,9 @@ impl SantecTsl {
             lines: Lines::default(),
             replies: Replies::default(),
             errors: Errors::default(),
+            alerts: Vec::new(),
             refuse: false,
+            deaf_s: (f64::INFINITY, f64::INFINITY),
             si_units: false,
             set: Settings::new(band),
             settled_s: f64::NEG_INFINITY,
@@ -102,6 +125,9 @@ impl SantecTsl {
             self.errors.raise(TOO_MUCH.0, TOO_MUCH.1);
             return;
         };
+        if (self.deaf_s.0..self.deaf_s.1).contains(&now_s) {
+            return;
+        }
         let mut answers: Vec<String> = Vec::new();
         for command in scpi::commands(&line) {
             let act = if self.refuse && !scpi::is(&command.header, "SYSTem:ERRor[:NEXT]") {
@@ -123,7 +149,7 @@ impl SantecTsl {
     fn tell_world(&mut self, now_s: f64) {
         let mut inner = self.world.inner.borrow_mut();
         inner.source.level_w = 1e-3 * 10f64.powf(self.set.level_dbm / 10.0);
-        inner.source.wavelength_um = self.wavelength_m(now_s) * 1e6;
+        inner.source.wavelength_um = self.emitted_m(now_s) * 1e6;
         let since = inner.source.on_since_s;
         let lit = self.set.on && !self.set.shutter_closed;
         inner.source.on_since_s = lit.then(|| since.unwrap_or(now_s));
@@ -133,9 +159,15 @@ impl SantecTsl {
         self.set.sweep.at(now_s).unwrap_or(self.set.wavelength_m)
     }
 
+    /// With fine tuning, which is not shown.
+    fn emitted_m(&self, now_s: f64) -> f64 {
+        self.wavelength_m(now_s) + self.set.fine.unwrap_or(0.0) * FINE_M
+    }
+
     fn act(&mut self, now_s: f64, c: &Command) -> Act {
         if let Some(end_m) = self.set.sweep.tick(now_s) {
             self.set.wavelength_m = end_m;
+            self.set.triggers.swept(self.set.sweep.start_m, self.set.sweep.stop_m);
         }
         if let Some(answer) = self.errors.common(c, 0) {
             return answer;
@@ -161,12 +193,26 @@ impl SantecTsl {
             let (code, text) = self.errors.next().unwrap_or((0, "No error"));
             return say(format!("{code},\"{text}\""));
         }
+        if is("SYSTem:ALERt") && c.query {
+            return say(if self.alerts.is_empty() { "No alerts." } else { self.alerts.remove(0) });
+        }
         if is("SYSTem:COMMunicate:CODe") {
             return flag(c, &mut self.si_units);
+        }
+        if is("SPECial:REBoot") && !c.query {
+            self.restart(now_s);
+            self.deaf_s = (now_s + DEAF_S, now_s + DEAF_S + REBOOT_S);
+            return Ok(None);
+        }
+        if is("SPECial:SHUTdown") && !c.query {
+            self.set = Settings::new(self.band);
+            self.deaf_s = (now_s + DEAF_S, f64::INFINITY);
+            return Ok(None);
         }
         self.output(now_s, c)
             .or_else(|| self.wavelength(now_s, c))
             .or_else(|| self.sweeping(now_s, c))
+            .or_else(|| self.triggering(now_s, c))
             .unwrap_or(Err(UNDEFINED))
     }
 
@@ -205,6 +251,7 @@ impl SantecTsl {
         }
         let on = switch(&c.argument)?;
         if on && self.world.inner.borrow().interlock_open(now_s) {
+            self.alerts.push(INTERLOCK);
             return Err((-200, "Execution error"));
         }
         if on && !self.set.on {
@@ -225,14 +272,14 @@ impl SantecTsl {
                 "" => say(self.level_text(self.set.level_dbm)),
                 "MIN" => say(self.level_text(LEVELS.0)),
                 "MAX" => say(self.level_text(LEVELS.1)),
-                _ => Err(DATA_TYPE),
+                _ => Err(CHARACTERS),
             };
         }
         let (value, unit) = number(&c.argument)?;
         let dbm = match (unit.as_str(), self.set.milliwatts) {
             ("DBM", _) | ("", false) => value,
             ("MW", _) | ("", true) => 10.0 * value.log10(),
-            _ => return Err(SUFFIX),
+            _ => return Err(CHARACTERS),
         };
         if !(LEVELS.0..=LEVELS.1).contains(&dbm) {
             return Err(OUT_OF_RANGE);
@@ -256,7 +303,7 @@ impl SantecTsl {
         match (unit.as_str(), self.si_units) {
             ("M", _) | ("", true) => Ok(value),
             ("NM", _) | ("", false) => Ok(value * 1e-9),
-            _ => Err(SUFFIX),
+            _ => Err(CHARACTERS),
         }
     }
 
@@ -265,7 +312,7 @@ impl SantecTsl {
         match (unit.as_str(), self.si_units) {
             ("HZ", _) | ("", true) => Ok(LIGHT_M_S / value),
             ("THZ", _) | ("", false) => Ok(LIGHT_M_S / (value * 1e12)),
-            _ => Err(SUFFIX),
+            _ => Err(CHARACTERS),
         }
     }
 
@@ -276,8 +323,31 @@ impl SantecTsl {
 
     /// Wavelength and frequency at rest.
     fn wavelength(&mut self, now_s: f64, c: &Command) -> Option<Act> {
-        let by_frequency = scpi::is(&c.header, "[WAVelength]:FREQuency");
-        if !by_frequency && !scpi::is(&c.header, "WAVelength") {
+        let is = |pattern| scpi::is(&c.header, pattern);
+        let (low_m, high_m) = self.band;
+        if c.query {
+            let asked = [
+                ("WAVelength:MINimum", self.length_text(low_m)),
+                ("WAVelength:MAXimum", self.length_text(high_m)),
+                ("[WAVelength]:FREQuency:MINimum", self.frequency_text(high_m)),
+                ("[WAVelength]:FREQuency:MAXimum", self.frequency_text(low_m)),
+            ];
+            if let Some((_, end)) = asked.into_iter().find(|(pattern, _)| is(*pattern)) {
+                return Some(say(end));
+            }
+        }
+        if is("WAVelength:UNIT") {
+            return Some(flag(c, &mut self.set.terahertz));
+        }
+        if is("WAVelength:FINe:DISable") && !c.query {
+            self.set.fine = None;
+            return Some(Ok(None));
+        }
+        if is("WAVelength:FINe") {
+            return Some(self.fine(c));
+        }
+        let by_frequency = is("[WAVelength]:FREQuency");
+        if !by_frequency && !is("WAVelength") {
             return None;
         }
         let text = |laser: &SantecTsl, metres| {
@@ -289,7 +359,7 @@ impl SantecTsl {
                 "" => say(text(self, self.wavelength_m(now_s))),
                 "MIN" => say(text(self, least)),
                 "MAX" => say(text(self, most)),
-                _ => Err(DATA_TYPE),
+                _ => Err(CHARACTERS),
             });
         }
         Some(
@@ -298,6 +368,18 @@ impl SantecTsl {
                 if by_frequency { self.metres_of_frequency(&c.argument) } else { self.metres(&c.argument) },
             ),
         )
+    }
+
+    fn fine(&mut self, c: &Command) -> Act {
+        if c.query {
+            return say(format!("{:.2}", self.set.fine.unwrap_or(0.0)));
+        }
+        let (value, _) = number(&c.argument)?;
+        if !(-100.0..=100.0).contains(&value) {
+            return Err(OUT_OF_RANGE);
+        }
+        self.set.fine = Some(value);
+        Ok(None)
     }
 
     fn tune(&mut self, now_s: f64, metres: Result<f64, (i32, &'static str)>) -> Act {
@@ -321,7 +403,7 @@ impl SantecTsl {
         if is("WAVelength:SWEep:COUNt") && c.query {
             return Some(say(self.set.sweep.count(now_s).to_string()));
         }
-        if is("WAVelength:SWEep:REPeat") && !c.query {
+        if (is("WAVelength:SWEep:REPeat") || is("WAVelength:SWEep:STATe:REPeat")) && !c.query {
             return Some(self.start_sweep(now_s, true));
         }
         if c.query && is("WAVelength:SWEep:RANGe:MINimum") {
@@ -341,9 +423,9 @@ impl SantecTsl {
 
     fn sweep_ends(&mut self, c: &Command) -> Option<Act> {
         let is = |pattern| scpi::is(&c.header, pattern);
-        let by_frequency = c.header.to_ascii_uppercase().starts_with("FREQ");
-        let first = is("WAVelength:SWEep:STARt") || is("FREQuency:SWEep:STARt");
-        let last = is("WAVelength:SWEep:STOP") || is("FREQuency:SWEep:STOP");
+        let by_frequency = c.header.to_ascii_uppercase().contains("FREQ");
+        let first = is("WAVelength:SWEep:STARt") || is("[WAVelength]:FREQuency:SWEep:STARt");
+        let last = is("WAVelength:SWEep:STOP") || is("[WAVelength]:FREQuency:SWEep:STOP");
         if is("WAVelength:SWEep:STEP") {
             if c.query {
                 return Some(say(self.length_text(self.set.sweep.step_m)));
@@ -403,29 +485,87 @@ impl SantecTsl {
         if self.set.sweep.is_running() || self.set.sweep.start_m >= self.set.sweep.stop_m || !self.set.on {
             return Err(CONFLICT);
         }
-        self.set.sweep.start(now_s, for_ever);
+        self.set.triggers.forget();
+        if self.set.triggers.standby {
+            self.set.triggers.waits = Some(for_ever);
+        } else {
+            self.set.sweep.start(now_s, for_ever);
+        }
+        Ok(None)
+    }
+
+    /// Triggers, and the wavelengths that were logged at them.
+    fn triggering(&mut self, now_s: f64, c: &Command) -> Option<Act> {
+        let is = |pattern| scpi::is(&c.header, pattern);
+        let triggers = &mut self.set.triggers;
+        if is("TRIGger:INPut:SOFTtrigger") && !c.query {
+            return Some(match triggers.waits.take() {
+                Some(for_ever) => {
+                    self.set.sweep.start(now_s, for_ever);
+                    Ok(None)
+                }
+                None => Err(CONFLICT),
+            });
+        }
+        if is("TRIGger:INPut:STANdby") {
+            return Some(flag(c, &mut triggers.standby));
+        }
+        if is("TRIGger:OUTPut:SETTing") {
+            return Some(flag(c, &mut triggers.by_wavelength));
+        }
+        if is("TRIGger:OUTPut:STEP") {
+            return Some(self.trigger_step(c));
+        }
+        if is("TRIGger:OUTPut") {
+            return Some(triggers.output(c));
+        }
+        if is("READout:POINts") && c.query {
+            return Some(say(triggers.logged_m.len().to_string()));
+        }
+        if is("READout:DATa") && c.query {
+            // Nothing comes after the block: QMI reads none.
+            self.replies.push(now_s + COMMAND_S, triggers.block());
+            return Some(Ok(None));
+        }
+        None
+    }
+
+    fn trigger_step(&mut self, c: &Command) -> Act {
+        if c.query {
+            return say(self.length_text(self.set.triggers.step_m));
+        }
+        let step_m = self.metres(&c.argument)?;
+        if !(0.1e-12 * (1.0 - 1e-9)..=self.band.1 - self.band.0).contains(&step_m) {
+            return Err(OUT_OF_RANGE);
+        }
+        self.set.triggers.step_m = step_m;
         Ok(None)
     }
 
     fn sweep_state(&mut self, now_s: f64, c: &Command) -> Act {
         if c.query {
-            return say(u8::from(self.set.sweep.is_running()).to_string());
+            return say(match (self.set.triggers.waits, self.set.sweep.is_running()) {
+                (Some(_), _) => "3",
+                (None, true) => "1",
+                (None, false) => "0",
+            });
         }
         if switch(&c.argument)? {
             return self.start_sweep(now_s, false);
         }
         self.set.wavelength_m = self.wavelength_m(now_s);
         self.set.sweep.stop();
+        self.set.triggers.waits = None;
         Ok(None)
     }
 }
 
 fn number(argument: &str) -> Result<(f64, String), (i32, &'static str)> {
-    scpi::number(argument).ok_or(if argument.is_empty() { MISSING } else { DATA_TYPE })
+    scpi::number(argument).ok_or(if argument.is_empty() { MISSING } else { CHARACTERS })
 }
 
 fn switch(argument: &str) -> Result<bool, (i32, &'static str)> {
-    scpi::switch(argument).ok_or(if argument.is_empty() { MISSING } else { DATA_TYPE })
+    scpi::switch(argument).ok_or(if argument.is_empty() { MISSING } else { CHARACTERS })
 }
 
 /// A setting that is 0 or 1.
@@ -459,6 +599,8 @@ impl Device for SantecTsl {
     fn restart(&mut self, now_s: f64) {
         self.set = Settings::new(self.band);
         self.errors = Errors::default();
+        self.alerts.clear();
+        self.deaf_s = (f64::INFINITY, f64::INFINITY);
         self.settled_s = f64::NEG_INFINITY;
         self.hang_up();
         self.tell_world(now_s);

@@ -171,6 +171,56 @@ fn stop_ends_a_move_and_abort_also_takes_the_power() {
 }
 
 #[test]
+fn qmi_reads_inputs_and_states_and_resets_a_servo_within_half_a_second() {
+    with("newport-smc", &[("model", "SMC100CC")], |d| {
+        d.check(&[
+            ("1PW?\r\n", "1PW0\r\n"),
+            ("1MM?\r\n", "1MM0\r\n"),
+            ("1RB\r\n", "1RB0\r\n"),
+            ("1SB5\r\n1SB?\r\n", "1SB5\r\n"),
+            ("1SB16\r\n1TE\r\n", "1TEC\r\n"),
+            ("1FE?\r\n", "1FE1\r\n"),
+            ("1SC?\r\n", "1SC1\r\n"),
+        ]);
+        // No stray byte comes from a servo.
+        assert_eq!(d.raw(b"1RS\r\n"), b"");
+        d.now_s += 0.5;
+        d.check(&[
+            ("1PW1\r\n1TE\r\n", "1TE@\r\n"),
+            ("1PW?\r\n", "1PW1\r\n"),
+            ("1DV?\r\n", "1DV48\r\n"),
+            ("1SB?\r\n", "1SB0\r\n"),
+        ]);
+    });
+    with("newport-smc", &[("model", "SMC100PP")], |d| d.check(&[("1DV?\r\n", ""), ("1TE\r\n", "1TEW\r\n")]));
+}
+
+#[test]
+fn instrumentkit_reads_the_set_up_of_an_axis_and_waits_until_it_passes_a_place() {
+    with("newport-esp", &[("model", "ESP301")], |d| {
+        d.check(&[
+            ("1JH?\r", "2.000000\r\n"),
+            ("1JH3.5;1JH?\r", "3.500000\r\n"),
+            ("1ZB?\r", "23H\r\n"),
+            ("1ZB2AH;1ZB?\r", "2AH\r\n"),
+            ("1QS1.5;TE?\r", "101\r\n"),
+            ("1QS;TE?\r", "38\r\n"),
+            ("1DH?\r", "0.000000\r\n"),
+            ("1SN3;1JH?;1SN2\r", "3500.000000\r\n"),
+            ("1UF;1QD;SM;TE?\r", "0\r\n"),
+        ]);
+        d.check(&[("1MO;1VA2;1DV?\r", "0.000000\r\n")]);
+        let begun = d.now_s;
+        d.check(&[("1PA4;1WP2;TE?\r", "0\r\n")]);
+        let halfway = d.now_s - begun;
+        d.check(&[("1DV?\r", "2.000000\r\n")]);
+        d.check(&[("1WS;TE?\r", "0\r\n")]);
+        let whole = d.now_s - begun;
+        assert!((0.45..0.6).contains(&(halfway / whole)), "{halfway} of {whole} s");
+    });
+}
+
+#[test]
 fn instrumental_reads_power_status_and_settings_of_the_1830() {
     with("newport-1830", &[], |d| {
         // Instrumental-lib 0.8, Newport_1830_C: no identity, plain integers, a reading in the unit that is set.

@@ -1,5 +1,6 @@
 //! One axis of the controller: its motor, its motion, its settings.
 
+use super::settings::{self, Refused, Settings};
 use super::{NO_SUCH_COMMAND, OUT_OF_RANGE, PARAMETER_MISSING, milliseconds};
 use crate::mechanics::Side;
 use crate::world::{Order, World};
@@ -38,13 +39,13 @@ const HOMING: u32 = 30;
 
 /// Commands that want an axis.
 const KNOWN: &[&str] = &[
-    "MO", "MF", "MD", "TP", "DP", "TV", "OR", "OM", "OH", "PA", "PR", "MT", "MV", "ST", "AB", "WS", "ID", "VA", "VU",
-    "AC", "AG", "AU", "SL", "SR", "SN", "SU", "SH", "DH", "FP",
+    "MO", "MF", "MD", "TP", "DP", "TV", "DV", "OR", "OM", "OH", "PA", "PR", "MT", "MV", "ST", "AB", "WS", "WP", "ID",
+    "VA", "VU", "AC", "AG", "AU", "SL", "SR", "SN", "SU", "SH", "DH", "FP",
 ];
 
 /// Whether there is such a command for an axis.
 pub(super) fn is_known(mnemonic: &str) -> bool {
-    KNOWN.contains(&mnemonic)
+    KNOWN.contains(&mnemonic) || settings::is_known(mnemonic)
 }
 
 /// What a command comes to.
@@ -76,6 +77,8 @@ pub(super) struct Axis {
     home_mode: u8,
     /// Position that home is called.
     preset: f64,
+    /// What the place of the last `DH` was called.
+    home_is: f64,
     target: f64,
     /// Position of the stage that is called 0, um.
     origin_um: f64,
@@ -84,6 +87,8 @@ pub(super) struct Axis {
     homing: Option<(f64, bool)>,
     /// A move is under way that nobody has seen the end of.
     moving: bool,
+    /// Kept over power off.
+    other: Settings,
 }
 
 impl Axis {
@@ -110,11 +115,13 @@ impl Axis {
             limits: (-WIDE_MM, WIDE_MM),
             home_mode: 1,
             preset: 0.0,
+            home_is: 0.0,
             target: 0.0,
             origin_um: 0.0,
             starts_s: f64::NEG_INFINITY,
             homing: None,
             moving: false,
+            other: Settings::default(),
         };
         new.power_on(world, now);
         new
@@ -129,7 +136,8 @@ impl Axis {
         self.home_velocity = 4.0_f64.min(self.velocity_max);
         (self.acceleration, self.deceleration) = (self.acceleration_max, self.acceleration_max);
         self.limits = (-WIDE_MM, WIDE_MM);
-        (self.home_mode, self.preset, self.target) = (1, 0.0, 0.0);
+        self.home_mode = 1;
+        (self.preset, self.home_is, self.target) = (0.0, 0.0, 0.0);
         let stopped = world.axis(&self.axis, now_s, |a| {
             a.stop(now_s);
             a.target()
@@ -268,6 +276,22 @@ impl Axis {
         self.homing.map_or(now_s + left, |(end, _)| end.max(now_s))
     }
 
+    /// When its motion passes a position, mm, or ends without, seconds.
+    fn passes_s(&self, world: &World, now_s: f64, position: f64) -> f64 {
+        let at = |t: f64| world.axis(&self.axis, now_s, |a| a.encoder(t)).unwrap_or(0.0);
+        let um = position * 1000.0 + self.origin_um;
+        let begins_below = at(now_s) < um;
+        let (mut before, mut after) = (now_s, self.ends_s(world, now_s));
+        if (at(after) < um) == begins_below {
+            return after;
+        }
+        while after - before > 1e-4 {
+            let middle = f64::midpoint(before, after);
+            if (at(middle) < um) == begins_below { before = middle } else { after = middle }
+        }
+        after
+    }
+
     pub(super) fn act(
         &mut self,
         world: &World,
@@ -281,6 +305,7 @@ impl Axis {
             "TP" => say(self.told(self.position(world, now_s))),
             "MD" => say(u8::from(self.is_done(world, now_s)).to_string()),
             "DP" => say(self.told(self.target)),
+            "DV" => say(self.told(if self.is_done(world, now_s) { 0.0 } else { self.velocity })),
             "TV" => say(self.told(self.speed(world, now_s))),
             "ID" => say(format!("TS-SIM25.1, SN{:04}", 1264 + self.number)),
             "MO" if query => say(u8::from(self.on).to_string()),
@@ -302,11 +327,13 @@ impl Axis {
                 Ok(Act::Done)
             }
             "WS" => Ok(Act::WaitUntil(self.ends_s(world, now_s) + milliseconds(argument)?)),
+            "WP" => Ok(Act::WaitUntil(self.passes_s(world, now_s, self.length(argument)?))),
             "OR" => self.home(world, now_s, argument),
             "PA" if query => say(self.told(self.target)),
             "PA" => self.go(world, now_s, self.length(argument)?),
             "PR" => self.go(world, now_s, self.target + self.length(argument)?),
             "MV" | "MT" => self.run(world, now_s, argument),
+            "DH" if query => say(self.told(self.home_is)),
             "DH" => self.define_home(world, now_s, argument),
             _ => self.setting(mnemonic, argument, query),
         }
@@ -321,6 +348,7 @@ impl Axis {
 
     fn define_home(&mut self, world: &World, now_s: f64, argument: &str) -> Result<Act, u32> {
         let here = if argument.is_empty() { 0.0 } else { self.length(argument)? };
+        self.home_is = here;
         let shift = here - self.position(world, now_s);
         self.origin_um -= shift * 1000.0;
         self.target += shift;
@@ -354,7 +382,7 @@ impl Axis {
             "SL" => &mut self.limits.0,
             "SR" => &mut self.limits.1,
             "SH" => &mut self.preset,
-            _ => return Err(NO_SUCH_COMMAND),
+            _ => return self.other(mnemonic, argument, query),
         };
         if query {
             return Ok(Act::Say(told(*value / scale)));
@@ -365,6 +393,19 @@ impl Axis {
         }
         *value = wanted;
         Ok(Act::Done)
+    }
+
+    fn other(&mut self, mnemonic: &str, argument: &str, query: bool) -> Result<Act, u32> {
+        let scale = self.scale();
+        if query {
+            return self.other.told(mnemonic, scale).map(Act::Say).ok_or(NO_SUCH_COMMAND);
+        }
+        match self.other.set(mnemonic, argument, scale) {
+            Ok(()) => Ok(Act::Done),
+            Err(Refused::NoNumber) if argument.is_empty() => Err(PARAMETER_MISSING),
+            Err(Refused::NoNumber) => Err(OUT_OF_RANGE),
+            Err(Refused::OutOfRange) => Err(self.error(PARAMETER)),
+        }
     }
 
     fn units(&mut self, argument: &str, query: bool) -> Result<Act, u32> {
@@ -397,7 +438,7 @@ impl Axis {
 }
 
 /// Six decimals, and 0 has no sign.
-fn told(value: f64) -> String {
+pub(super) fn told(value: f64) -> String {
     format!("{:.6}", (value * 1e6).round() / 1e6 + 0.0)
 }
 

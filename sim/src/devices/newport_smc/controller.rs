@@ -8,14 +8,16 @@ use crate::world::{Order, World};
 const START_S: f64 = 0.008;
 /// A home search goes on beyond its way this long: the switch is approached twice, the second time slowly.
 const HOME_S: f64 = 0.4;
-/// A reset takes this long, seconds; meanwhile nothing is heard.
-const RESET_S: f64 = 1.5;
+/// A reset takes this long, seconds; meanwhile nothing is heard. QMI goes on after half a second.
+const RESET_S: f64 = 0.4;
 /// What was sent with a reset is still answered.
 const RESET_BEGINS_S: f64 = 0.02;
 /// Writing the settings to memory takes this long, seconds.
 const STORE_S: f64 = 2.0;
-/// A position this far from where it should be is a following error, mm (default of `FE`).
+/// A position this far from where it should be is a following error, mm, where `FE` does not set it.
 const FOLLOWING_MM: f64 = 1.0;
+/// Digital outputs.
+const OUTPUTS: u8 = 4;
 
 /// Error bits of `TS`.
 const NEGATIVE_END: u16 = 0x0001;
@@ -91,6 +93,8 @@ pub(super) enum Act {
     /// The controller is away until a time.
     Reset {
         up_s: f64,
+        /// Whether a stray byte comes then.
+        stray: bool,
     },
 }
 
@@ -118,6 +122,8 @@ pub(super) struct Controller {
     /// The set point before the last move.
     left_mm: f64,
     prepared_mm: Option<f64>,
+    /// Digital outputs, a bit each.
+    outputs: u8,
 }
 
 impl Controller {
@@ -150,6 +156,7 @@ impl Controller {
             target_mm: 0.0,
             left_mm: 0.0,
             prepared_mm: None,
+            outputs: 0,
         };
         new.power_on(world, now);
         new
@@ -161,7 +168,7 @@ impl Controller {
         self.settings.restore();
         self.state = State::FROM_RESET;
         (self.error, self.faults) = ('@', 0);
-        (self.starts_s, self.prepared_mm) = (None, None);
+        (self.starts_s, self.prepared_mm, self.outputs) = (None, None, 0);
         self.origin_um = world.axis(&self.axis, now_s, |a| a.target()).unwrap_or(0.0);
         self.target_mm = 0.0;
         self.busy_until_s = now_s;
@@ -202,7 +209,7 @@ impl Controller {
         self.faults |= match end {
             Some(Side::Upper) => POSITIVE_END,
             Some(Side::Lower) => NEGATIVE_END,
-            None if off_mm > FOLLOWING_MM => FOLLOWING,
+            None if off_mm > self.settings.of("FE").unwrap_or(FOLLOWING_MM) => FOLLOWING,
             None => 0,
         };
         self.state = if self.faults == 0 { State::Ready(0x33) } else { State::Disabled(0x3D) };
@@ -314,7 +321,7 @@ impl Controller {
         self.power_on(world, now_s);
         let up_s = now_s + RESET_S;
         self.deaf_s = (now_s + RESET_BEGINS_S, up_s);
-        Act::Reset { up_s }
+        Act::Reset { up_s, stray: self.settings.is_stepper() }
     }
 
     /// Carries out a command; an error letter where it is refused.
@@ -341,7 +348,19 @@ impl Controller {
             "OR" if argument.is_empty() => self.home(world, now_s),
             "ST" if argument.is_empty() => self.stop(world, now_s),
             "RS" if argument.is_empty() => Ok(self.reset(world, now_s)),
+            "MM" if argument == "?" => {
+                say(format!("MM{}", u8::from(matches!(self.state, State::Ready(_) | State::Moving | State::Homing))))
+            }
             "MM" => self.power(world, now_s, argument),
+            "PW" if argument == "?" => say(format!("PW{}", u8::from(self.state == State::Configuration))),
+            // Nothing is wired to the inputs.
+            "RA" if bare => say("RA0".into()),
+            "RB" if bare => say("RB0".into()),
+            "SB" if argument == "?" => say(format!("SB{}", self.outputs)),
+            "SB" => {
+                self.outputs = argument.parse().ok().filter(|bits| *bits < 1 << OUTPUTS).ok_or('C')?;
+                Ok(Act::Done)
+            }
             "PW" => self.configuration(now_s, argument),
             "PA" if argument == "?" => say(format!("PA{}", rounded(self.target_mm))),
             "PA" => self.go(world, now_s, number(argument)?),
@@ -352,7 +371,7 @@ impl Controller {
                 None => Ok(Act::Done),
             },
             "SE" => self.prepare(number(argument)?),
-            "TS" | "TE" | "TP" | "TH" | "VE" | "ZT" | "OR" | "ST" | "RS" => Err('C'),
+            "TS" | "TE" | "TP" | "TH" | "VE" | "ZT" | "OR" | "ST" | "RS" | "RA" | "RB" => Err('C'),
             _ => Err('A'),
         }
     }

@@ -43,11 +43,16 @@ const fn whole(name: &'static str, on: On, default: f64, low: f64, high: f64) ->
     Parameter { name, on, default, low, high, working: false, whole: true }
 }
 
-/// In the order of `ZT`: by name, as hvl_ccb expects it. Defaults of a TRA25CC and of hvl_ccb's configuration.
+/// In the order of `ZT`: by name, as hvl_ccb expects it. Defaults of a TRA25CC and of hvl_ccb's configuration; what QMI's drivers
+/// ask of each model.
 const PARAMETERS: &[Parameter] = &[
     working("AC", 50.0, TINY, HUGE),
     fixed("BA", On::All, 0.0, TINY, HUGE),
     fixed("BH", On::All, 0.015, TINY, HUGE),
+    fixed("DV", On::Servo, 48.0, 12.0, 48.0),
+    working("FD", 1000.0, TINY, 2000.0).only(On::Servo),
+    working("FE", 1.0, TINY, HUGE).only(On::Servo),
+    working("FF", 0.0, 0.0, HUGE).only(On::Servo),
     whole("FRM", On::Stepper, 100.0, 1.0, 2000.0),
     fixed("FRS", On::Stepper, 0.01, TINY, HUGE),
     whole("HT", On::All, 2.0, 0.0, 4.0),
@@ -55,6 +60,7 @@ const PARAMETERS: &[Parameter] = &[
     working("KD", 2.0, 0.0, HUGE).only(On::Servo),
     working("KI", 1.0, 0.0, HUGE).only(On::Servo),
     working("KP", 3.0, 0.0, HUGE).only(On::Servo),
+    working("KV", 0.0, 0.0, HUGE).only(On::Servo),
     fixed("LF", On::Servo, 200.0, TINY, 2000.0),
     fixed("OH", On::All, 4.0, TINY, HUGE),
     fixed("OT", On::All, 27.5, 1.0, 1e3),
@@ -62,6 +68,7 @@ const PARAMETERS: &[Parameter] = &[
     fixed("QIR", On::Servo, 0.3, 0.01, 1.5),
     fixed("QIT", On::Servo, 1.0, 0.01, 100.0),
     whole("SA", On::All, 2.0, 2.0, 31.0),
+    whole("SC", On::Servo, 1.0, 0.0, 1.0),
     working("SL", -25.0, -HUGE, 0.0),
     working("SR", 25.0, 0.0, HUGE),
     fixed("SU", On::Servo, 4.88e-5, TINY, HUGE),
@@ -104,9 +111,18 @@ impl Settings {
         Settings { stepper, in_force: stored.clone(), stored }
     }
 
-    /// The value in force.
+    /// The value in force; 0 where this model has none.
     pub(super) fn get(&self, name: &str) -> f64 {
-        self.in_force.get(name).copied().unwrap_or(0.0)
+        self.of(name).unwrap_or(0.0)
+    }
+
+    /// The value in force, where this model has it.
+    pub(super) fn of(&self, name: &str) -> Option<f64> {
+        self.in_force.get(name).copied()
+    }
+
+    pub(super) fn is_stepper(&self) -> bool {
+        self.stepper
     }
 
     /// Forgets what was set only for as long as the power is on.
