@@ -5,8 +5,8 @@ import time
 
 from harness import Steps, equal, near, simulator, until
 from zaber_motion import CommandFailedException, DriverDisabledException, MovementFailedException, MovementInterruptedException
-from zaber_motion import RequestTimeoutException, Units
-from zaber_motion.ascii import Connection
+from zaber_motion import NoValueForKeyException, RequestTimeoutException, Units
+from zaber_motion.ascii import Connection, DigitalOutputAction
 
 # 0.124023 um a microstep: 12.5 mm to either side of the home sensor.
 FAR = 100787
@@ -205,6 +205,27 @@ def settings(t, device):
         equal(axis.get_position(), 4321)
 
 
+def lines_and_storage(t, device):
+    with t.step("inputs and outputs; the light is on the first analog input"):
+        info = device.io.get_channels_info()
+        equal((info.number_analog_inputs, info.number_digital_outputs), (4, 4))
+        device.io.set_all_digital_outputs([DigitalOutputAction.ON, *[DigitalOutputAction.OFF] * 3])
+        device.io.set_digital_output(3, DigitalOutputAction.TOGGLE)
+        equal(device.io.get_all_digital_outputs(), [True, False, True, False])
+        equal(device.io.get_digital_input(4), False)
+        near(device.io.get_analog_input(1), 1.0, 0.01)
+    with t.step("texts and numbers are kept for device and axes"):
+        device.storage.set_string("fixture", "left nest 7")
+        device.get_axis(1).storage.set_number("offset", -3.5)
+        equal(device.storage.get_string("fixture"), "left nest 7")
+        equal(device.get_axis(1).storage.get_number("offset"), -3.5)
+        equal(device.storage.list_keys(), ["fixture"])
+        equal((device.storage.erase_key("fixture"), device.storage.erase_key("fixture")), (True, False))
+        raises(NoValueForKeyException, lambda: device.storage.get_string("fixture"))
+        device.set_label("station 3")
+        equal("zaber.label" in device.storage.list_keys(), True)
+
+
 def alerts(t, c, device):
     with t.step("alerts when an axis comes to rest, and none when they are off"):
         heard = []
@@ -258,6 +279,10 @@ def faulty(transport):
         with simulator("zaber-ascii,model=X-LHM", transport, "--fault", "axis-stuck:x@2") as address:
             with connect(transport, address) as c:
                 axis = c.get_device(1).get_axis(1)
+                with t.step("what was changed is restored"):
+                    axis.settings.set("maxspeed", 1000)
+                    axis.device.restore()
+                    assert axis.settings.get("maxspeed") > 1000
                 with t.step("a move that stalls has failed"):
                     axis.home()
                     time.sleep(2)
@@ -276,6 +301,7 @@ def main():
                     moves(t, first.get_axis(1))
                     rejections(t, c, first)
                     settings(t, second)
+                    lines_and_storage(t, second)
                     alerts(t, c, second)
                     many(t, c, second)
                 again(t, transport, address)

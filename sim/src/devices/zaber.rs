@@ -9,6 +9,7 @@
 
 mod axis;
 mod commands;
+mod io;
 mod packet;
 mod settings;
 #[cfg(test)]
@@ -87,6 +88,7 @@ struct Controller {
     alert: bool,
     sealed: bool,
     begun: Option<Begun>,
+    io: io::Io,
 }
 
 pub(super) struct Zaber {
@@ -188,6 +190,7 @@ impl Controller {
             alert: false,
             sealed: false,
             begun: None,
+            io: io::Io::default(),
         }
     }
 
@@ -300,6 +303,7 @@ impl Device for Zaber {
         // Settings are kept over a loss of power.
         for controller in &mut self.chain {
             controller.begun = None;
+            controller.io.reset();
             for axis in controller.axes.iter_mut().flatten() {
                 axis.power_on(&self.world, now_s);
             }

@@ -116,6 +116,12 @@ impl Axis {
         axis
     }
 
+    /// As it left the factory, where it stands.
+    pub(super) fn restore(&mut self, world: &World, now_s: f64) {
+        *self = Axis::new(world, self.name.clone(), self.unit_um);
+        self.power_on(world, now_s);
+    }
+
     /// Power comes: the position is 0 wherever the stage is, and nobody knows where that is.
     pub(super) fn power_on(&mut self, world: &World, now_s: f64) {
         world.axis(&self.name, now_s, |a| a.stop(now_s));

@@ -83,8 +83,13 @@ impl Controller {
                 })?;
                 ok()
             }
+            ["io", rest @ ..] if axis == 0 => self.io(world, now_s, rest),
+            ["storage", rest @ ..] => self.storage(axis, rest),
+            ["system", "restore"] if axis == 0 => self.restore(world, now_s),
+            ["io", ..] | ["system", "restore"] => Err(DEVICEONLY),
             ["system", "reset"] if axis == 0 => {
                 self.begun = None;
+                self.io.reset();
                 self.axes.iter_mut().flatten().for_each(|a| a.power_on(world, now_s));
                 ok()
             }

@@ -257,6 +257,33 @@ fn stored_positions_are_gone_to() {
 }
 
 #[test]
+fn outputs_are_set_inputs_see_the_light_and_texts_are_kept_until_the_device_is_restored() {
+    with(&[("model", "X-MCB2")], |d| {
+        d.check(&[
+            ("/1 0 io info\n", "@01 0 OK IDLE WR 0 4 4 4\r\n"),
+            ("/1 0 io get ai 1\n", "@01 0 OK IDLE WR 1.0000\r\n"),
+            ("/1 0 io set do 3 1\n", "@01 0 OK IDLE WR 0\r\n"),
+            ("/1 0 io get do\n", "@01 0 OK IDLE WR 0 0 1 0\r\n"),
+            ("/1 0 io set do port 1 0 1\n", "@01 0 RJ IDLE WR BADDATA\r\n"),
+            ("/1 0 io get di 5\n", "@01 0 RJ IDLE WR BADDATA\r\n"),
+            ("/1 1 io get di\n", "@01 1 RJ IDLE WR DEVICEONLY\r\n"),
+            ("/1 0 storage set nest left 7\n", "@01 0 OK IDLE WR 0\r\n"),
+            ("/1 0 storage get nest\n", "@01 0 OK IDLE WR left 7\r\n"),
+            ("/1 1 storage axis get nest\n", "@01 1 RJ IDLE WR BADDATA\r\n"),
+            ("/1 0 storage print\n", "@01 0 OK IDLE WR 0\r\n#01 0 set nest left 7\r\n"),
+            ("/1 0 system reset\n", "@01 0 OK IDLE WR 0\r\n"),
+            ("/1 0 io get do\n", "@01 0 OK IDLE WR 0 0 0 0\r\n"),
+            ("/1 0 storage get nest\n", "@01 0 OK IDLE WR left 7\r\n"),
+            ("/1 1 set maxspeed 1000\n", "@01 1 OK IDLE WR 0\r\n"),
+            ("/1 0 system restore\n", "@01 0 OK IDLE WR 0\r\n"),
+            ("/1 0 storage get nest\n", "@01 0 RJ IDLE WR BADDATA\r\n"),
+        ]);
+        assert!(!d.say("/1 1 get maxspeed\n").contains(" 1000"));
+    });
+    with(&[("model", "X-LHM")], |d| d.check(&[("/1 0 io info\n", "@01 0 OK IDLE WR 0 0 0 0\r\n")]));
+}
+
+#[test]
 fn a_speed_is_so_many_microsteps_in_a_second() {
     with(&[], |d| {
         d.homed();
