@@ -38,6 +38,14 @@ const GAIN_SD_DB: f64 = 0.3;
 const CENTRE_UM: f64 = 1.0;
 const SPECKLE_DB: f64 = 0.03;
 
+/// Side lobes of lenses with aberrations are at least this much below the main peak, dB, cladding light this much; and the main
+/// peak is up to so much dimmer where the search begins, out of focus.
+const LOBE_DB: f64 = 8.0;
+const HALO_DB: f64 = 32.0;
+const DIMMING_DB: f64 = 3.0;
+/// And they are so many mode radii from it at the most: 2 to 4, with what the start is beside them.
+const LOBE_RADII: f64 = 5.0;
+
 /// Readings before an alignment gives up: five times what one takes.
 const READINGS_MAX: usize = 80;
 
@@ -179,6 +187,17 @@ impl<'r> Aim<'r> {
                 Objective::Weakest => classical::Aim::Weakest,
             },
         }
+    }
+
+    /// What to tell the main peak from side lobes by; of a single mode alone.
+    pub fn hills(&self) -> Option<engine::Hills> {
+        let single = self.channels == 1 && self.unit.aperture_diameter_um.is_none();
+        single.then_some(engine::Hills {
+            radius_um: LOBE_RADII * self.unit.mode_field_diameter_um / 2.0,
+            lobe_db: LOBE_DB,
+            halo_db: HALO_DB,
+            dimming_db: DIMMING_DB,
+        })
     }
 
     /// For the engine, which starts at `z_um` along the light.

@@ -22,6 +22,13 @@ const BOUND_MAX: f64 = 5.0;
 /// A better reading on the way than at the end, beyond the bound and by more than noise makes, dB.
 const BETTER_DB: f64 = 0.05;
 
+/// A single mode this much darker than expected may be a side lobe, dB: light is then looked for nearby, ...
+const DARKER_DB: f64 = 2.0;
+/// ... brighter by this, dB, ...
+const BRIGHTER_DB: f64 = 1.0;
+/// ... with so many readings.
+const LOOKS: usize = 30;
+
 /// What an alignment came to, whatever its method.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Found {
@@ -126,8 +133,33 @@ async fn by_parabolas(probe: &mut dyn Probe, aim: &Aim<'_>) -> Result<Found, Sea
 }
 
 async fn by_engine(probe: &mut dyn Probe, aim: &Aim<'_>) -> Result<Found, SearchError> {
+    let start = probe.position().await?;
     let setup = engine_setup(probe, aim).await?;
-    Ok(told(engine::align(probe, &setup).await?, aim))
+    let first = told(engine::align(probe, &setup).await?, aim);
+    let Some(hills) = aim.hills() else { return Ok(first) };
+    if first.power_dbm > setup.level_dbm - DARKER_DB {
+        let above = hills.above_lobes_db(&setup, first.power_dbm);
+        return Ok(and(first, &format!("main peak: {above:.1} dB brighter than a side lobe can be")));
+    }
+    // On a side lobe, on the flank of something else, or a poor part: brighter light nearby tells.
+    probe.move_to(&beside(probe, &start, &first.position)).await?;
+    let beat_dbm = first.power_dbm + BRIGHTER_DB;
+    if engine::look_around(probe, &setup, hills, LOOKS, beat_dbm).await? {
+        let setup = engine_setup(probe, aim).await?;
+        let second = told(engine::align(probe, &setup).await?, aim);
+        if second.power_dbm > first.power_dbm {
+            let better = second.power_dbm - first.power_dbm;
+            let readings = first.readings + second.readings;
+            return Ok(and(
+                Found { readings, ..second },
+                &format!("main peak: {better:.1} dB brighter than a hill beside it"),
+            ));
+        }
+    }
+    probe.move_to(&first.position).await?;
+    let power_dbm = dbm(signal(&probe.measure().await?)?);
+    let said = format!("no brighter light within {:.0} um across the light", hills.radius_um);
+    Ok(and(Found { power_dbm, ..first }, &said))
 }
 
 async fn by_controller(probe: &mut dyn Probe, aim: &Aim<'_>, method: Method) -> Result<Found, SearchError> {
@@ -139,6 +171,17 @@ async fn by_controller(probe: &mut dyn Probe, aim: &Aim<'_>, method: Method) -> 
 async fn engine_setup(probe: &mut dyn Probe, aim: &Aim<'_>) -> Result<engine::Setup, SearchError> {
     let here = probe.position().await?;
     Ok(aim.engine(probe.info().index(Axis::Z).map_or(0.0, |i| here[i])))
+}
+
+/// Along the light as at the start, across it as at the end.
+fn beside(probe: &dyn Probe, start: &[f64], end: &[f64]) -> Vec<f64> {
+    let along = probe.info().index(Axis::Z);
+    end.iter().enumerate().map(|(i, at)| if Some(i) == along { start[i] } else { *at }).collect()
+}
+
+/// Says what else is known of it, behind what is left.
+fn and(found: Found, what: &str) -> Found {
+    Found { said: format!("{}; {what}", found.said), ..found }
 }
 
 /// Says why it was found so, before what is left.

@@ -182,6 +182,25 @@ pub async fn align(probe: &mut dyn Probe, setup: &Setup) -> Result<Aligned, Sear
     Engine::new(probe, setup).await?.run().await
 }
 
+/// Looks around the place where the stage stands for light that is brighter than any side lobe can be and than `beat_dbm`; the
+/// stage then stands in it. False where so many readings show none.
+///
+/// # Errors
+/// Those of the probe; `Saturated`; `NoAxis`.
+pub async fn look_around(
+    probe: &mut dyn Probe,
+    setup: &Setup,
+    hills: Hills,
+    looks: usize,
+    beat_dbm: f64,
+) -> Result<bool, SearchError> {
+    match Engine::new(probe, setup).await?.survey_for(hills, looks, beat_dbm).await {
+        Ok(()) => Ok(true),
+        Err(SearchError::NoLight) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 impl<'a> Engine<'a> {
     async fn new(probe: &'a mut dyn Probe, setup: &'a Setup) -> Result<Engine<'a>, SearchError> {
         let position = probe.position().await?;

@@ -59,6 +59,9 @@ const DECISIONS_MAX: usize = 60;
 const LOST: usize = 4;
 const LOST_DB: f64 = 15.0;
 
+/// So many readings in a row that are no brighter than one before, while no part explains them, have led nowhere.
+const STUCK: usize = 12;
+
 /// No search ends this far below its brightest reading, dB: beyond what drift, wander and noise do.
 const BEHIND_DB: f64 = 0.5;
 
@@ -122,7 +125,7 @@ impl Engine<'_> {
                 let left = self.left(&beliefs, &optimum, &now);
                 return self.end(&beliefs, left, value, true).await;
             }
-            if self.readings + 1 >= self.setup.readings_max || self.decisions >= DECISIONS_MAX {
+            if self.readings + 1 >= self.setup.readings_max || self.decisions >= DECISIONS_MAX || self.stuck(&beliefs) {
                 self.reach(&now, &optimum.pose, &beliefs).await?;
                 let value = self.read().await?;
                 self.update(&mut beliefs);
@@ -184,6 +187,13 @@ impl Engine<'_> {
         self.data.seen.clear();
         self.read().await?;
         self.first_steps().await
+    }
+
+    /// Whether no part explains the readings and many more have shown no more light.
+    fn stuck(&self, beliefs: &Beliefs) -> bool {
+        let best = self.best();
+        let since = self.data.seen.iter().rev().take_while(|s| self.value(&s.dbm) < best).count();
+        beliefs.misfit >= ODD && since >= STUCK
     }
 
     /// Back to the brightest reading's command.

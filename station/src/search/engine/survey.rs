@@ -4,7 +4,7 @@
 
 use super::model::Pose;
 use super::optics::DB_PER_NEPER;
-use super::{Engine, Hills};
+use super::{Engine, Hills, Setup};
 use crate::search::SearchError;
 
 /// Spacing of the map, in mode radii.
@@ -19,11 +19,17 @@ const LOOKS: usize = 40;
 /// How much less likely a reading is that needs a side lobe, nepers.
 const LOBE: f64 = 1.5;
 
+/// How much less is expected of a second look, nepers.
+const LOOKED: f64 = 6.0;
+
 /// Nepers a decibel by which a reading contradicts a place.
 const CONTRADICTION: f64 = 1.5;
 
 /// Uncertainty of a level that is given to the map's model, dB.
 const SLACK_DB: f64 = 1.0;
+
+/// The brightest and the darkest part are so many standard deviations from the expected level.
+const BRIGHTEST: f64 = 1.6;
 
 /// A place where the peak may be, and the log of its odds.
 struct Cell {
@@ -32,20 +38,37 @@ struct Cell {
     odds: f64,
 }
 
+impl Hills {
+    /// What no side lobe of the brightest part can be, dBm.
+    fn above_lobes_dbm(&self, setup: &Setup) -> f64 {
+        setup.level_dbm + BRIGHTEST * setup.level_sd_db - self.lobe_db + 0.5
+    }
+
+    /// By how much a reading is brighter than any side lobe can be, dB; below 0 where it may be one.
+    pub fn above_lobes_db(&self, setup: &Setup, dbm: f64) -> f64 {
+        dbm - self.above_lobes_dbm(setup)
+    }
+}
+
 impl Engine<'_> {
     /// Reads around here until a reading stands on the main peak; readings on its flank stay in the data.
     ///
     /// # Errors
     /// `NoLight` where none does.
     pub(super) async fn survey(&mut self, hills: Hills) -> Result<(), SearchError> {
+        self.survey_for(hills, LOOKS, f64::NEG_INFINITY).await
+    }
+
+    /// The same with so many readings, for light brighter than `beat_dbm`, too.
+    pub(super) async fn survey_for(&mut self, hills: Hills, looks: usize, beat_dbm: f64) -> Result<(), SearchError> {
         let w = self.setup.width[0];
         let centre = self.command;
         let mut cells = cells(hills.radius_um, GRID * w);
-        let spread = 1.6 * self.setup.level_sd_db;
+        let spread = BRIGHTEST * self.setup.level_sd_db;
         let (bright, dim) = (self.setup.level_dbm + spread, self.setup.level_dbm - spread - hills.dimming_db);
         // Brighter than any side lobe of the brightest part.
-        let main = bright - hills.lobe_db + 0.5;
-        for _ in 0..LOOKS {
+        let main = hills.above_lobes_dbm(self.setup).max(beat_dbm);
+        for _ in 0..looks {
             let value = self.read().await?;
             if value > main {
                 self.forget(value);
@@ -60,6 +83,9 @@ impl Engine<'_> {
                     CONTRADICTION * (low - value).min(30.0)
                 } else if value > high && value > halo {
                     LOBE
+                } else if (cell.x - x).hypot(cell.y - y) < GRID * w {
+                    // It may well be here, but another look would show no more.
+                    LOOKED
                 } else {
                     0.0
                 };

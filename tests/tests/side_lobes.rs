@@ -1,0 +1,77 @@
+//! A part whose lens has side lobes 8 to 20 dB below its peak, aligned by a recipe that knows nothing of them.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::path::Path;
+
+use firstlight::benches;
+use firstlight::wiring::{WorldPorts, wiring};
+use recipes::Recipe;
+use sim::{BackDoor, World};
+use station::bench::Bench;
+use station::config::BenchConfig;
+use station::event::{Event, EventSink};
+use station::sequence::{self, Job, LaunchedSource, stop};
+use tokio::task::LocalSet;
+use units::clock::{Clock, virtual_runtime};
+
+/// Sees what is left when the search ends, and what is said of it.
+struct Watch {
+    door: BackDoor,
+    left_db: f64,
+    said: String,
+}
+
+impl EventSink for Watch {
+    fn event(&mut self, event: &Event) {
+        match event {
+            Event::Trace(trace) if trace.search == "peak" => self.left_db = self.door.left_db(),
+            Event::StepEnded { message: Some(said), .. } if said.contains("expected loss left") => {
+                self.said.clone_from(said);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What is left of these units of the seed, dB, and what the search said.
+fn run(preset: &str, seed: u64, units: &[u64]) -> Vec<(f64, String)> {
+    let bench =
+        benches::named("receptacle").unwrap().replace("preset = \"receptacle\"", &format!("preset = \"{preset}\""));
+    let recipe = Recipe::parse(recipes::named("400g-fr4").unwrap()).unwrap();
+    let config = BenchConfig::parse(&bench).unwrap();
+    let runtime = virtual_runtime().unwrap();
+    LocalSet::new().block_on(&runtime, async {
+        let clock = Clock::simulated();
+        let world = World::from_bench(&bench, Path::new(""), &wiring(&config), seed, false, clock.clone()).unwrap();
+        let door = world.backdoor();
+        let mut bench = Bench::open(config, clock, &WorldPorts { world }).await.unwrap();
+        bench.connect(recipe.unit.wavelength_nm).await.unwrap();
+        let (_sender, mut stop) = stop();
+        let mut all = Vec::new();
+        for unit in units {
+            while door.load_next_unit().number != *unit {}
+            let mut watch = Watch { door: door.clone(), left_db: f64::NAN, said: String::new() };
+            let job = Job { recipe: &recipe, launched: LaunchedSource::Tap, keep_transcripts: false };
+            sequence::run(&mut bench, &job, &mut stop, &mut watch).await;
+            all.push((watch.left_db, watch.said));
+        }
+        all
+    })
+}
+
+/// These ended 8 and 4 dB down, on a side lobe or beside one, before the search looked around.
+#[test]
+fn a_hill_darker_than_expected_is_left_for_the_main_peak_beside_it() {
+    for (left_db, said) in run("pigtail", 5, &[53, 60]) {
+        assert!(left_db < 0.1, "{left_db} dB left: {said}");
+        assert!(said.contains("brighter than a hill beside it"), "{said}");
+    }
+}
+
+#[test]
+fn a_peak_brighter_than_a_side_lobe_can_be_is_taken_at_once() {
+    for (_, said) in run("receptacle", 5, &[1, 2, 3]) {
+        assert!(said.contains("brighter than a side lobe can be"), "{said}");
+    }
+}
