@@ -69,7 +69,7 @@ fn known(nominal: &Nominal, name: &str) -> Setup {
         gain_sd_db: 0.0,
         fringe: None,
         aperture_um: None,
-        centre_um: 0.3,
+        centre_um: 0.75,
         ripple_db: 0.0,
         hills: None,
         spiral_um: None,
@@ -91,7 +91,7 @@ fn known(nominal: &Nominal, name: &str) -> Setup {
             ..single
         },
         "edge5d" => Setup {
-            tolerance_db: 0.015,
+            tolerance_db: 0.02,
             emitter_radius_um: 1.5,
             receiver_radius_um: 1.5,
             radius_sd: 0.1 * UNIFORM,
@@ -105,7 +105,8 @@ fn known(nominal: &Nominal, name: &str) -> Setup {
             search: [3.27, 3.27, 40.0 * UNIFORM, UNIFORM, UNIFORM, 0.5 * UNIFORM],
             rotation_sd_deg: UNIFORM,
             pivot_sd_um: [0.0, 0.0, 200.0 * UNIFORM],
-            tolerance_db: 0.015,
+            // The weakest channel loses more than the sum by the same error.
+            tolerance_db: if name == "array8" { 0.024 } else { 0.015 },
             channels_um: (0..8).map(|i| (f64::from(i) - 3.5) * 127.0).collect(),
             core_sd_um: 0.3,
             gain_sd_db: 0.15,
