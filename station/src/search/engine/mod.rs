@@ -183,7 +183,7 @@ pub async fn align(probe: &mut dyn Probe, setup: &Setup) -> Result<Aligned, Sear
 }
 
 /// Looks around the place where the stage stands for light that is brighter than any side lobe can be and than `beat_dbm`; the
-/// stage then stands in it. False where so many readings show none.
+/// stage then stands in it. Gives whether there was some, and the readings taken, `looks` at the most.
 ///
 /// # Errors
 /// Those of the probe; `Saturated`; `NoAxis`.
@@ -193,10 +193,11 @@ pub async fn look_around(
     hills: Hills,
     looks: usize,
     beat_dbm: f64,
-) -> Result<bool, SearchError> {
-    match Engine::new(probe, setup).await?.survey_for(hills, looks, beat_dbm).await {
-        Ok(()) => Ok(true),
-        Err(SearchError::NoLight) => Ok(false),
+) -> Result<(bool, usize), SearchError> {
+    let mut engine = Engine::new(probe, setup).await?;
+    match engine.survey_for(hills, looks, beat_dbm).await {
+        Ok(()) => Ok((true, engine.readings)),
+        Err(SearchError::NoLight) => Ok((false, engine.readings)),
         Err(error) => Err(error),
     }
 }
