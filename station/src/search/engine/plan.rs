@@ -61,6 +61,8 @@ const LOST_DB: f64 = 15.0;
 
 /// So many readings in a row that are no brighter than one before, while no part explains them, have led nowhere.
 const STUCK: usize = 12;
+/// Light is dark so many standard deviations below what is expected at the peak.
+const DARK: f64 = 1.33;
 
 /// No search ends this far below its brightest reading, dB: beyond what drift, wander and noise do.
 const BEHIND_DB: f64 = 0.5;
@@ -189,11 +191,12 @@ impl Engine<'_> {
         self.first_steps().await
     }
 
-    /// Whether no part explains the readings and many more have shown no more light.
+    /// Whether no part explains the readings, all darker than expected, and many more have shown no more light.
     fn stuck(&self, beliefs: &Beliefs) -> bool {
         let best = self.best();
         let since = self.data.seen.iter().rev().take_while(|s| self.value(&s.dbm) < best).count();
-        beliefs.misfit >= ODD && since >= STUCK
+        let dark = best < self.setup.level_dbm - DARK * self.setup.level_sd_db;
+        beliefs.misfit >= ODD && dark && since >= STUCK
     }
 
     /// Back to the brightest reading's command.
