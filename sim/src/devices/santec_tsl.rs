@@ -326,14 +326,13 @@ impl SantecTsl {
         let is = |pattern| scpi::is(&c.header, pattern);
         let (low_m, high_m) = self.band;
         if c.query {
-            let asked = [
-                ("WAVelength:MINimum", self.length_text(low_m)),
-                ("WAVelength:MAXimum", self.length_text(high_m)),
-                ("[WAVelength]:FREQuency:MINimum", self.frequency_text(high_m)),
-                ("[WAVelength]:FREQuency:MAXimum", self.frequency_text(low_m)),
-            ];
-            if let Some((_, end)) = asked.into_iter().find(|(pattern, _)| is(*pattern)) {
-                return Some(say(end));
+            let lengths = [("WAVelength:MINimum", low_m), ("WAVelength:MAXimum", high_m)];
+            if let Some((_, end_m)) = lengths.iter().find(|(pattern, _)| is(pattern)) {
+                return Some(say(self.length_text(*end_m)));
+            }
+            let frequencies = [("[WAVelength]:FREQuency:MINimum", high_m), ("[WAVelength]:FREQuency:MAXimum", low_m)];
+            if let Some((_, end_m)) = frequencies.iter().find(|(pattern, _)| is(pattern)) {
+                return Some(say(self.frequency_text(*end_m)));
             }
         }
         if is("WAVelength:UNIT") {
@@ -482,7 +481,11 @@ impl SantecTsl {
     }
 
     fn start_sweep(&mut self, now_s: f64, for_ever: bool) -> Act {
-        if self.set.sweep.is_running() || self.set.sweep.start_m >= self.set.sweep.stop_m || !self.set.on {
+        if self.set.sweep.is_running()
+            || self.set.triggers.waits.is_some()
+            || self.set.sweep.start_m >= self.set.sweep.stop_m
+            || !self.set.on
+        {
             return Err(CONFLICT);
         }
         self.set.triggers.forget();
@@ -491,54 +494,6 @@ impl SantecTsl {
         } else {
             self.set.sweep.start(now_s, for_ever);
         }
-        Ok(None)
-    }
-
-    /// Triggers, and the wavelengths that were logged at them.
-    fn triggering(&mut self, now_s: f64, c: &Command) -> Option<Act> {
-        let is = |pattern| scpi::is(&c.header, pattern);
-        let triggers = &mut self.set.triggers;
-        if is("TRIGger:INPut:SOFTtrigger") && !c.query {
-            return Some(match triggers.waits.take() {
-                Some(for_ever) => {
-                    self.set.sweep.start(now_s, for_ever);
-                    Ok(None)
-                }
-                None => Err(CONFLICT),
-            });
-        }
-        if is("TRIGger:INPut:STANdby") {
-            return Some(flag(c, &mut triggers.standby));
-        }
-        if is("TRIGger:OUTPut:SETTing") {
-            return Some(flag(c, &mut triggers.by_wavelength));
-        }
-        if is("TRIGger:OUTPut:STEP") {
-            return Some(self.trigger_step(c));
-        }
-        if is("TRIGger:OUTPut") {
-            return Some(triggers.output(c));
-        }
-        if is("READout:POINts") && c.query {
-            return Some(say(triggers.logged_m.len().to_string()));
-        }
-        if is("READout:DATa") && c.query {
-            // Nothing comes after the block: QMI reads none.
-            self.replies.push(now_s + COMMAND_S, triggers.block());
-            return Some(Ok(None));
-        }
-        None
-    }
-
-    fn trigger_step(&mut self, c: &Command) -> Act {
-        if c.query {
-            return say(self.length_text(self.set.triggers.step_m));
-        }
-        let step_m = self.metres(&c.argument)?;
-        if !(0.1e-12 * (1.0 - 1e-9)..=self.band.1 - self.band.0).contains(&step_m) {
-            return Err(OUT_OF_RANGE);
-        }
-        self.set.triggers.step_m = step_m;
         Ok(None)
     }
 

@@ -1,7 +1,7 @@
-//! Trigger output and standby of a Santec laser, and the wavelengths logged at its triggers. Pure.
+//! Trigger output and standby of a Santec laser, and the wavelengths logged at its triggers.
 
 use super::super::scpi::{self, Command, OUT_OF_RANGE};
-use super::{Act, CHARACTERS, number, say};
+use super::{Act, CHARACTERS, COMMAND_S, CONFLICT, SantecTsl, flag, number, say};
 
 /// A trigger at every step; 0 is none, 1 at the end, 2 at the begin of a sweep.
 const EVERY_STEP: u8 = 3;
@@ -32,7 +32,7 @@ impl Default for Triggers {
 
 impl Triggers {
     /// `TRIG:OUTP`.
-    pub(super) fn output(&mut self, c: &Command) -> Act {
+    fn output(&mut self, c: &Command) -> Act {
         if c.query {
             return say(self.timing.to_string());
         }
@@ -60,9 +60,59 @@ impl Triggers {
     }
 
     /// The log as a block: four bytes each, little end first, in tenths of a picometre.
-    pub(super) fn block(&self) -> Vec<u8> {
+    fn block(&self) -> Vec<u8> {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some 15 million")]
         let bytes = self.logged_m.iter().flat_map(|m| ((m / LOGGED_M).round() as u32).to_le_bytes());
         scpi::block(&bytes.collect::<Vec<u8>>())
+    }
+}
+
+impl SantecTsl {
+    /// Triggers, and the wavelengths that were logged at them.
+    pub(super) fn triggering(&mut self, now_s: f64, c: &Command) -> Option<Act> {
+        let is = |pattern| scpi::is(&c.header, pattern);
+        let triggers = &mut self.set.triggers;
+        if is("TRIGger:INPut:SOFTtrigger") && !c.query {
+            return Some(match triggers.waits.take() {
+                Some(for_ever) => {
+                    self.set.sweep.start(now_s, for_ever);
+                    Ok(None)
+                }
+                None => Err(CONFLICT),
+            });
+        }
+        if is("TRIGger:INPut:STANdby") {
+            return Some(flag(c, &mut triggers.standby));
+        }
+        if is("TRIGger:OUTPut:SETTing") {
+            return Some(flag(c, &mut triggers.by_wavelength));
+        }
+        if is("TRIGger:OUTPut:STEP") {
+            return Some(self.trigger_step(c));
+        }
+        if is("TRIGger:OUTPut") {
+            return Some(triggers.output(c));
+        }
+        if is("READout:POINts") && c.query {
+            return Some(say(triggers.logged_m.len().to_string()));
+        }
+        if is("READout:DATa") && c.query {
+            // Nothing comes after the block: QMI reads none.
+            self.replies.push(now_s + COMMAND_S, triggers.block());
+            return Some(Ok(None));
+        }
+        None
+    }
+
+    fn trigger_step(&mut self, c: &Command) -> Act {
+        if c.query {
+            return say(self.length_text(self.set.triggers.step_m));
+        }
+        let step_m = self.metres(&c.argument)?;
+        if !(0.1e-12 * (1.0 - 1e-9)..=self.band.1 - self.band.0).contains(&step_m) {
+            return Err(OUT_OF_RANGE);
+        }
+        self.set.triggers.step_m = step_m;
+        Ok(None)
     }
 }

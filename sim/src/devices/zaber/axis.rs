@@ -117,9 +117,8 @@ impl Axis {
     }
 
     /// As it left the factory, where it stands.
-    pub(super) fn restore(&mut self, world: &World, now_s: f64) {
+    pub(super) fn restore(&mut self, world: &World) {
         *self = Axis::new(world, self.name.clone(), self.unit_um);
-        self.power_on(world, now_s);
     }
 
     /// Power comes: the position is 0 wherever the stage is, and nobody knows where that is.

@@ -85,7 +85,7 @@ impl Controller {
             }
             ["io", rest @ ..] if axis == 0 => self.io(world, now_s, rest),
             ["storage", rest @ ..] => self.storage(axis, rest),
-            ["system", "restore"] if axis == 0 => self.restore(world, now_s),
+            ["system", "restore"] if axis == 0 => self.restore(world),
             ["io", ..] | ["system", "restore"] => Err(DEVICEONLY),
             ["system", "reset"] if axis == 0 => {
                 self.begun = None;

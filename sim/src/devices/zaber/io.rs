@@ -29,11 +29,6 @@ impl Io {
     pub(super) fn reset(&mut self) {
         self.outputs = [false; LINES];
     }
-
-    /// Everything is as it left the maker.
-    pub(super) fn restore(&mut self) {
-        *self = Io::default();
-    }
 }
 
 fn bit(on: bool) -> &'static str {
@@ -124,14 +119,14 @@ impl Controller {
     }
 
     /// `system restore`: only while nothing moves.
-    pub(super) fn restore(&mut self, world: &World, now_s: f64) -> Done {
+    pub(super) fn restore(&mut self, world: &World) -> Done {
         if self.addressed(0).any(super::axis::Axis::is_busy) {
             return Err(STATUSBUSY);
         }
-        self.io.restore();
+        self.io = Io::default();
         (self.alert, self.sealed, self.begun) = (false, false, None);
         for axis in self.axes.iter_mut().flatten() {
-            axis.restore(world, now_s);
+            axis.restore(world);
         }
         Ok("0".into())
     }
