@@ -34,6 +34,9 @@ const PIVOT_SD_UM: [f64; 3] = [100.0, 100.0, 200.0];
 const CORE_SD_UM: f64 = 0.4;
 const GAIN_SD_DB: f64 = 0.3;
 
+/// The share of how far down a reading is that light of real parts departs from two Gaussian modes' by.
+const SHAPE: f64 = 0.012;
+
 /// How near to a flat top's centre to come, um; and the ripple of speckle upon it, dB.
 const CENTRE_UM: f64 = 1.0;
 const SPECKLE_DB: f64 = 0.03;
@@ -242,6 +245,7 @@ impl<'r> Aim<'r> {
             hills: None,
             aperture_um,
             centre_um: CENTRE_UM,
+            shape: SHAPE,
             ripple_db: if aperture_um.is_some() { SPECKLE_DB } else { 0.0 },
             spiral_um: None,
             objective: match self.objective {

@@ -9,7 +9,7 @@ use super::steps::{Done, Run, place};
 use super::{Halt, emit};
 use crate::event::{Event, Measurement, Outcome, Sample};
 use crate::search::classical::{self, Centre};
-use crate::search::engine::LaneOrder;
+use crate::search::engine::{LaneOrder, Trend};
 use crate::search::{BenchProbe, Probe, SearchError, controller, engine, peak, signal};
 
 /// So near to an end of its range along the light an alignment is at it, um.
@@ -48,6 +48,8 @@ pub struct Found {
     pub doubt: Option<Doubt>,
     /// In which order the channels of an array answered, where the method tells.
     pub order: LaneOrder,
+    /// What changed meanwhile, where the method tells.
+    pub trend: Trend,
 }
 
 /// Why an alignment is not sure of its end.
@@ -131,6 +133,7 @@ async fn by_parabolas(probe: &mut dyn Probe, aim: &Aim<'_>) -> Result<Found, Sea
         left_db: None,
         doubt,
         order: LaneOrder::AsTold,
+        trend: Trend::default(),
     })
 }
 
@@ -213,6 +216,7 @@ fn told(found: engine::Aligned, aim: &Aim<'_>) -> Found {
         said: format!("expected loss left {expected:.4} dB, 95 % below {bound:.4} dB"),
         doubt: (!sure).then_some(Doubt::Unsure(expected, bound, aim.tolerance_db)),
         order: found.order,
+        trend: found.trend,
     }
 }
 
@@ -236,6 +240,7 @@ async fn classical(probe: &mut dyn Probe, aim: &Aim<'_>, method: Method) -> Resu
         said: format!("{} does not tell what it left", method.as_str()),
         doubt: None,
         order: LaneOrder::AsTold,
+        trend: Trend::default(),
     })
 }
 
@@ -248,8 +253,26 @@ fn better_seen(found: &Found, samples: &[Sample], tolerance_db: f64) -> Option<f
     let powers = samples.iter().filter_map(|s| s.readings.first().and_then(|r: &Reading| r.power()));
     let brightest = powers.filter_map(units::Power::dbm).fold(f64::NEG_INFINITY, f64::max);
     let better_db = brightest - found.power_dbm;
+    if found.trend.light_db_s.is_some_and(|db_s| db_s < 0.0) {
+        // It was brighter because it fades.
+        return None;
+    }
     let (_, bound) = found.left_db?;
     (better_db > bound.max(tolerance_db) + BETTER_DB).then_some(better_db)
+}
+
+/// What changed while the search lasted, in words.
+fn changed(trend: Trend) -> Option<String> {
+    let light = trend.light_db_s.map(|db_s| {
+        format!("the light itself changed by {db_s:+.2} dB/s wherever the stage was: look at the source and its fibre")
+    });
+    let place = trend.place_um_s.map(|um_s| {
+        format!(
+            "the place of the light moved by {um_s:.2} um/s across it: look at the part's holder and the temperature"
+        )
+    });
+    let all: Vec<String> = [light, place].into_iter().flatten().collect();
+    (!all.is_empty()).then(|| all.join("; "))
 }
 
 impl From<Doubt> for Halt {
@@ -296,6 +319,9 @@ impl Run<'_> {
         }
         if let Some(halt) = &self.unsure {
             let why = halt.to_string();
+            self.note(why);
+        }
+        if let Some(why) = changed(found.trend) {
             self.note(why);
         }
         let at = place(&axes, &found.position);

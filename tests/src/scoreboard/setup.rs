@@ -15,6 +15,9 @@ const TOLERANCE_DB: f64 = 0.01;
 /// mode field diameter alone disagree by 15 to 20 % for modes that are not Gaussian.
 const SHEET_RADIUS_SD: f64 = 0.15;
 
+/// The share of how far down a reading is that such light may differ from two Gaussian modes' by.
+const SHEET_SHAPE: f64 = 0.045;
+
 /// Setup of the engine for a landscape, a foreign scene or a map.
 pub fn engine(nominal: &Nominal) -> Setup {
     let told = match nominal.name.as_str() {
@@ -29,7 +32,7 @@ pub fn engine(nominal: &Nominal) -> Setup {
         return setup;
     }
     let radius_sd = setup.radius_sd.max(SHEET_RADIUS_SD);
-    Setup { radius_sd, turned: setup.channels_um.len() == 1, tolerance_db: TOLERANCE_DB, ..setup }
+    Setup { radius_sd, shape: SHEET_SHAPE, turned: setup.channels_um.len() == 1, tolerance_db: TOLERANCE_DB, ..setup }
 }
 
 /// A map's light: single-mode, of the width that its data sheet says, anywhere in the map.
@@ -39,6 +42,7 @@ fn map(nominal: &Nominal) -> Setup {
         emitter_radius_um: radius,
         receiver_radius_um: radius,
         radius_sd: SHEET_RADIUS_SD,
+        shape: SHEET_SHAPE,
         turned: true,
         gap_um: 0.0,
         search: nominal.reach.map(|r| r * UNIFORM),
@@ -70,6 +74,7 @@ fn known(nominal: &Nominal, name: &str) -> Setup {
         fringe: None,
         aperture_um: None,
         centre_um: 0.75,
+        shape: 0.012,
         ripple_db: 0.0,
         hills: None,
         spiral_um: None,

@@ -168,7 +168,7 @@ pub(super) fn levers(model: &Model, p: &[f64], frame: &Frame<'_>, now: &Stands, 
     let mut q = p.to_vec();
     let (there, _) = reach(now, &best, p, data);
     for (j, index) in model.free.iter().enumerate() {
-        if (at::PLAY..at::CHANNEL).contains(index) {
+        if (at::PLAY..at::FADE).contains(index) {
             let k = if *index < at::SLACK { index - at::PLAY } else { index - at::SLACK };
             let by = if *index < at::SLACK { there[k].by_play } else { there[k].by_slack };
             if let Some(i) = frame.axes.iter().position(|a| *a == k) {

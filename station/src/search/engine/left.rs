@@ -217,6 +217,7 @@ impl Engine<'_> {
             power_dbm: value,
             converged,
             order: if converged { self.order } else { LaneOrder::AsTold },
+            trend: self.trend(beliefs),
             readings: self.readings,
             decisions: self.decisions,
         }

@@ -16,6 +16,7 @@ mod spiral;
 mod survey;
 #[cfg(test)]
 mod tests;
+mod trend;
 
 use recipes::Axis;
 use units::Reading;
@@ -28,6 +29,7 @@ pub use lanes::LaneOrder;
 use model::{AXES, Model, Pose};
 pub use plan::replay;
 use play::History;
+pub use trend::Trend;
 
 /// What an array is aligned for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,6 +113,8 @@ pub struct Setup {
     pub aperture_um: Option<f64>,
     /// How near to a flat top's centre to come, um.
     pub centre_um: f64,
+    /// The share of how far down a reading is, in dB, that the model may be wrong by there: no real mode is a Gaussian.
+    pub shape: f64,
     /// Ripple of the light that no model tells (speckle), dB, one standard deviation.
     pub ripple_db: f64,
     /// Where there may be side lobes: what to tell them by.
@@ -142,14 +146,13 @@ pub struct Aligned {
     pub converged: bool,
     /// In which order the channels answered.
     pub order: LaneOrder,
+    /// What changed meanwhile.
+    pub trend: Trend,
     /// Readings taken.
     pub readings: usize,
     /// Places decided on.
     pub decisions: usize,
 }
-
-/// The share of a reading's depth that the model may be wrong by.
-const SHAPE: f64 = 0.012;
 
 /// The order of a pose's axes.
 const ORDER: [Axis; AXES] = [Axis::X, Axis::Y, Axis::Z, Axis::Rx, Axis::Ry, Axis::Rz];
@@ -166,6 +169,8 @@ pub(in crate::search) struct Engine<'a> {
     data: Data,
     /// In which order the channels answer; readings are kept in the order told.
     order: LaneOrder,
+    /// Whether light and place are not held for still.
+    changing: bool,
     /// Command now.
     command: Pose,
     began_s: f64,
@@ -223,7 +228,7 @@ impl<'a> Engine<'a> {
             relative_db: info.channels.first().map_or(0.005, |c| c.relative_db),
             floor_mw: info.channels.first().map_or(1e-7, |c| c.floor.watts() * 1e3),
             repeat: of(&|i| info.axes[i].repeatability),
-            shape: SHAPE,
+            shape: setup.shape,
             doubt: 1.0,
             ripple_db: setup.ripple_db,
             wander_db: info.wander_db / 2.0,
@@ -238,6 +243,7 @@ impl<'a> Engine<'a> {
             model,
             data: Data { history: History::new(start, given), seen: Vec::new(), noise },
             order: LaneOrder::AsTold,
+            changing: false,
             command: start,
             began_s,
             moved_s: f64::NEG_INFINITY,

@@ -36,8 +36,10 @@ pub(super) mod at {
     pub(in super::super) const PLAY: usize = 20;
     /// Where in its play each axis stood at the start, -1 to 1.
     pub(in super::super) const SLACK: usize = PLAY + AXES;
+    /// Change of the light itself, dB a second.
+    pub(in super::super) const FADE: usize = SLACK + AXES;
     /// x, y and gain of each channel.
-    pub(in super::super) const CHANNEL: usize = SLACK + AXES;
+    pub(in super::super) const CHANNEL: usize = FADE + 1;
 }
 
 /// Degrees to radians.
@@ -124,6 +126,12 @@ impl Model {
         }
     }
 
+    /// Takes a parameter to be known no better than this, one standard deviation.
+    pub(super) fn widen(&mut self, index: usize, sd: f64) {
+        self.prior[index].sd = self.prior[index].sd.max(sd);
+        self.free = (0..self.prior.len()).filter(|i| self.prior[*i].sd > 0.0).collect();
+    }
+
     /// Parameters at the means of their priors.
     pub(super) fn means(&self) -> Vec<f64> {
         self.prior.iter().map(|p| p.mean).collect()
@@ -146,7 +154,7 @@ impl Model {
         let dx = cos * e0 - sin_s * e1 + lz * b + sx * z + p[k] - along * (b * b + g * g) / 2.0;
         let dy = sin * e0 + cos_s * e1 + lz * a + sy * z + p[k + 1] + along * g;
         if let Some(radius) = self.aperture {
-            return self.flat_top(p, radius, [e0, e1], by);
+            return self.flat_top(p, radius, [e0, e1], t_s, by);
         }
         let logs = [p[at::RADIUS_X], p[at::RADIUS_Y], p[at::CROSS]];
         let h = facing(self.wavelength, [self.w1, self.w2], logs, [dx, dy], z + self.gap, [b, a]);
@@ -173,7 +181,7 @@ impl Model {
         by[at::DRIFT_Y] = -t_s * uy;
         by[k] = gx;
         by[k + 1] = gy;
-        let mut dbm = p[at::POWER] + p[k + 2] + DB_PER_NEPER * h.log;
+        let mut dbm = p[at::POWER] + p[at::FADE] * t_s + p[k + 2] + DB_PER_NEPER * h.log;
         for slope in by.iter_mut() {
             *slope *= DB_PER_NEPER;
         }
@@ -186,6 +194,7 @@ impl Model {
             by[at::FRINGE] = -by_phase * std::f64::consts::PI / period;
         }
         by[at::POWER] = 1.0;
+        by[at::FADE] = t_s;
         by[k + 2] = 1.0;
         // What the meter shows never falls below the stray light.
         let light = 10f64.powf(dbm / 10.0);
@@ -197,7 +206,7 @@ impl Model {
     }
 
     /// A spot on a round aperture, `e` from its centre.
-    fn flat_top(&self, p: &[f64], radius: f64, e: [f64; 2], by: &mut [f64]) -> f64 {
+    fn flat_top(&self, p: &[f64], radius: f64, e: [f64; 2], t_s: f64, by: &mut [f64]) -> f64 {
         by.fill(0.0);
         let d = e[0].hypot(e[1]).max(1e-6);
         let w = self.w2 * p[at::RADIUS_X].exp();
@@ -208,7 +217,8 @@ impl Model {
         by[1] = -DB_PER_NEPER * slope * e[1] / d;
         by[at::RADIUS_X] = DB_PER_NEPER * widen;
         by[at::POWER] = 1.0;
-        p[at::POWER] + DB_PER_NEPER * log_share(w, radius, d)
+        by[at::FADE] = t_s;
+        p[at::POWER] + p[at::FADE] * t_s + DB_PER_NEPER * log_share(w, radius, d)
     }
 
     /// Variance of what channel `i` shows that its slopes do not tell, dB squared: power falls with the square of the
@@ -296,6 +306,7 @@ mod tests {
             fringe: Some((0.075, 0.655)),
             aperture_um: None,
             centre_um: 0.3,
+            shape: 0.012,
             ripple_db: 0.0,
             hills: None,
             spiral_um: None,
@@ -309,7 +320,8 @@ mod tests {
 
     #[test]
     fn slopes_by_every_parameter_and_by_the_pose_are_those_of_differences() {
-        let model = array();
+        let mut model = array();
+        model.widen(at::FADE, 0.1);
         // Every parameter off its mean, so that no slope is nothing by symmetry.
         let p: Vec<f64> =
             model.prior.iter().enumerate().map(|(i, q)| q.mean + q.sd * (0.3 + 0.07 * i as f64 % 0.5)).collect();

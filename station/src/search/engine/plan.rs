@@ -67,6 +67,14 @@ const DARK: f64 = 1.33;
 /// No search ends this far below its brightest reading, dB: beyond what drift, wander and noise do.
 const BEHIND_DB: f64 = 0.5;
 
+/// The search goes on as if the model were as wrong as the setup says it may be; what it leaves is told by what is usual, a
+/// share of that.
+const TYPICAL: f64 = 0.6;
+
+/// The first step along the light, in standard deviations of where the focus may be, and in widths at the most.
+const DEEP: f64 = 0.72;
+const DEEP_WIDTHS: f64 = 0.3;
+
 /// Phases of a fringe that a fit starts from.
 const PHASES: usize = 7;
 
@@ -124,6 +132,13 @@ impl Engine<'_> {
                         Told::Open | Told::Known => {}
                     }
                 }
+                if self.changes(&beliefs) {
+                    last = None;
+                    self.update(&mut beliefs);
+                    continue;
+                }
+                self.data.noise.shape = TYPICAL * self.setup.shape;
+                self.update(&mut beliefs);
                 let left = self.left(&beliefs, &optimum, &now);
                 return self.end(&beliefs, left, value, true).await;
             }
@@ -165,7 +180,7 @@ impl Engine<'_> {
         value: f64,
         converged: bool,
     ) -> Result<Aligned, SearchError> {
-        let behind = self.best() - value;
+        let behind = self.best() - value - self.faded(beliefs);
         // On a flat top, whose middle is sought, the brightest place may be any.
         if behind < BEHIND_DB + 3.0 * self.setup.ripple_db {
             return Ok(self.result(beliefs, left, value, converged));
@@ -282,12 +297,21 @@ impl Engine<'_> {
                 command[0] = reach(&now, &target, &fit.p, &self.data).1[0];
             }
             command[k] += step(k);
+            if k == 0 && self.axes.contains(&2) && self.model.channels.len() == 1 && self.setup.fringe.is_none() {
+                command[2] += self.deep();
+            }
             self.decisions += 1;
             self.go(&command).await?;
             self.read().await?;
             self.update(&mut beliefs);
         }
         Ok(beliefs)
+    }
+
+    /// A step along the light that goes with the first one across it: at one z all readings look the same from either side of
+    /// the focus.
+    fn deep(&self) -> f64 {
+        (DEEP * self.model.prior[2].sd).min(DEEP_WIDTHS * self.setup.width[2])
     }
 
     /// Fits anew from every belief and from mirrored ones.
@@ -346,6 +370,10 @@ impl Engine<'_> {
         if odd && self.order_is_due() && self.reorder(beliefs) == Told::Anew {
             let mut starts: Vec<Vec<f64>> = beliefs.fits.iter().map(|f| f.p.clone()).collect();
             starts.extend(self.ring());
+            self.keep(beliefs, &starts);
+        }
+        if beliefs.fits.first().is_some_and(|f| self.misfit(f) >= ODD) && self.changes(beliefs) {
+            let starts: Vec<Vec<f64>> = beliefs.fits.iter().map(|f| f.p.clone()).collect();
             self.keep(beliefs, &starts);
         }
         for round in 0..RESTARTS {

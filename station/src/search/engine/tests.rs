@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::super::formula::Formula;
 use super::super::{Probe, ProbeInfo, SearchError};
-use super::{Aligned, Objective, Setup, align};
+use super::{Aligned, Objective, Setup, Trend, align};
 use crate::event::Sample;
 
 fn setup() -> Setup {
@@ -30,6 +30,7 @@ fn setup() -> Setup {
         fringe: None,
         aperture_um: None,
         centre_um: 0.3,
+        shape: 0.012,
         ripple_db: 0.0,
         hills: None,
         spiral_um: None,
@@ -96,6 +97,96 @@ fn a_stage_that_loses_steps_is_never_called_aligned() {
         let got = run(&mut probe, &Setup { readings_max: 25, ..setup() });
         let left = probe.0.loss_db(&probe.0.actual);
         assert!(!got.as_ref().is_ok_and(|g| g.converged) || left < 0.1, "{left} {got:?}");
+    }
+}
+
+/// A bench on which time passes, light fades and the part creeps along x.
+struct Changing {
+    bench: Formula,
+    t_s: f64,
+    fade_db_s: f64,
+    creep_um_s: f64,
+}
+
+impl Changing {
+    fn pass(&mut self, seconds: f64) {
+        self.t_s += seconds;
+        self.bench.peak[0] += self.creep_um_s * seconds;
+    }
+
+    fn shown(&self, sample: Sample) -> Sample {
+        let fade = 10f64.powf(-self.fade_db_s * self.t_s / 10.0);
+        let faded = |r: &units::Reading| match r {
+            units::Reading::Power(p) => units::Reading::Power(units::Power::from_watts(p.watts() * fade)),
+            other => *other,
+        };
+        Sample { t_s: self.t_s, readings: sample.readings.iter().map(faded).collect(), ..sample }
+    }
+}
+
+#[async_trait(?Send)]
+impl Probe for Changing {
+    fn info(&self) -> &ProbeInfo {
+        self.bench.info()
+    }
+    fn now_s(&self) -> f64 {
+        self.t_s
+    }
+    async fn position(&mut self) -> Result<Vec<f64>, SearchError> {
+        self.bench.position().await
+    }
+    async fn move_to(&mut self, position: &[f64]) -> Result<(), SearchError> {
+        self.pass(0.2);
+        self.bench.move_to(position).await
+    }
+    async fn measure(&mut self) -> Result<Sample, SearchError> {
+        self.pass(0.05);
+        let sample = self.bench.measure().await?;
+        Ok(self.shown(sample))
+    }
+    async fn sweep(&mut self, _: &[f64], _: f64) -> Result<Vec<Sample>, SearchError> {
+        Ok(Vec::new())
+    }
+    async fn wait(&mut self, seconds: f64) {
+        self.pass(seconds);
+    }
+}
+
+fn changing(fade_db_s: f64, creep_um_s: f64, peak: [f64; 3]) -> (Aligned, f64) {
+    let mut probe = Changing { bench: Formula::new(peak, 0.2, 0.005), t_s: 0.0, fade_db_s, creep_um_s };
+    let got = run(&mut probe, &setup()).unwrap();
+    (got, probe.bench.loss_db(&probe.bench.actual))
+}
+
+const PLACES: [[f64; 3]; 4] = [[7.0, -5.0, 12.0], [-1.0, 0.5, -40.0], [9.0, 9.0, 30.0], [-4.0, 8.0, 5.0]];
+
+#[test]
+fn light_that_fades_is_told_from_misalignment() {
+    for peak in PLACES {
+        let (got, left) = changing(0.4, 0.0, peak);
+        assert!(got.trend.light_db_s.is_some_and(|db_s| (db_s + 0.4).abs() < 0.1), "{peak:?}: {got:?}");
+        assert!(got.trend.place_um_s.is_none() && got.converged && left < 0.05, "{peak:?}: {left} {got:?}");
+    }
+}
+
+#[test]
+fn a_part_that_creeps_is_followed_and_never_taken_for_a_source_that_fades() {
+    let mut named = 0;
+    for peak in PLACES {
+        let (got, left) = changing(0.0, 0.7, peak);
+        let place = got.trend.place_um_s;
+        assert!(place.is_none_or(|um_s| (um_s - 0.7).abs() < 0.35), "{peak:?}: {got:?}");
+        assert!(got.trend.light_db_s.is_none() && left < 0.1, "{peak:?}: {left} {got:?}");
+        named += usize::from(place.is_some());
+    }
+    assert!(named >= 2, "{named} of 4 named");
+}
+
+#[test]
+fn what_stands_still_is_not_said_to_change() {
+    for peak in PLACES {
+        let (got, left) = changing(0.0, 0.0, peak);
+        assert!(got.trend == Trend::default() && left < 0.05, "{peak:?}: {left} {got:?}");
     }
 }
 
