@@ -65,7 +65,7 @@ fn run(preset: &str, seed: u64, units: &[u64]) -> Vec<(f64, String)> {
 fn a_hill_darker_than_expected_is_left_for_the_main_peak_beside_it() {
     for (left_db, said) in [35, 53, 59, 78].into_iter().flat_map(|unit| run("pigtail", 5, &[unit])) {
         assert!(left_db < 0.1, "{left_db} dB left: {said}");
-        assert!(said.contains("brighter than a hill beside it"), "{said}");
+        assert!(said.contains("main peak: "), "{said}");
     }
 }
 

@@ -68,7 +68,7 @@ const DARK: f64 = 1.33;
 const BEHIND_DB: f64 = 0.5;
 
 /// The search goes on as if the model were as wrong as the setup says it may be; what it leaves is told by what is usual, a
-/// share of that.
+/// share of that. Not of an array, whose channels are all wrong the same way.
 const TYPICAL: f64 = 0.6;
 
 /// The first step along the light, in standard deviations of where the focus may be, and in widths at the most.
@@ -137,8 +137,10 @@ impl Engine<'_> {
                     self.update(&mut beliefs);
                     continue;
                 }
-                self.data.noise.shape = TYPICAL * self.setup.shape;
-                self.update(&mut beliefs);
+                if self.model.channels.len() == 1 {
+                    self.data.noise.shape = TYPICAL * self.setup.shape;
+                    self.update(&mut beliefs);
+                }
                 let left = self.left(&beliefs, &optimum, &now);
                 return self.end(&beliefs, left, value, true).await;
             }
