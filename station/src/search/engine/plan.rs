@@ -141,16 +141,14 @@ impl Engine<'_> {
                     self.data.noise.shape = TYPICAL * self.setup.shape;
                     self.update(&mut beliefs);
                 }
-                let left = self.left(&beliefs, &optimum, &now);
+                let left = self.left_here(&beliefs);
                 return self.end(&beliefs, left, value, true).await;
             }
             if self.readings + 1 >= self.setup.readings_max || self.decisions >= DECISIONS_MAX || self.stuck(&beliefs) {
                 self.reach(&now, &optimum.pose, &beliefs).await?;
                 let value = self.read().await?;
                 self.update(&mut beliefs);
-                let now = *beliefs.fits[0].stands.last().expect("stands begin with the start");
-                let optimum = self.levers(&beliefs.fits[0], &now);
-                let left = self.left(&beliefs, &optimum, &now);
+                let left = self.left_here(&beliefs);
                 return self.end(&beliefs, left, value, false).await;
             }
             let target = if expected <= self.setup.tolerance_db || self.climbs(&optimum, expected) {
@@ -164,6 +162,12 @@ impl Engine<'_> {
             self.update(&mut beliefs);
             last = arriving.then_some(value);
         }
+    }
+
+    /// What standing here leaves, by the newest beliefs.
+    fn left_here(&self, beliefs: &Beliefs) -> Stated {
+        let now = *beliefs.fits[0].stands.last().expect("stands begin with the start");
+        self.left(beliefs, &self.levers(&beliefs.fits[0], &now), &now)
     }
 
     /// Whether one more reading may be taken for the order of the channels, which a roll tells.
