@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn stray_light_is_not_taken_for_first_light() {
         let mut probe = Formula::new([0.0; 3], 0.2, 0.005);
-        probe.light = false;
+        probe.light_db = f64::NEG_INFINITY;
         probe.dark_w = Power::from_dbm(-40.0).watts();
         let got = run(&mut probe, 40.0);
         assert_eq!(got.found, None);

@@ -227,7 +227,7 @@ pub(crate) mod formula {
         pub(crate) readings: usize,
         pub(crate) noise_db: f64,
         pub(crate) dark_w: f64,
-        pub(crate) light: bool,
+        pub(crate) light_db: f64,
     }
 
     impl Formula {
@@ -268,7 +268,7 @@ pub(crate) mod formula {
                 readings: 0,
                 noise_db,
                 dark_w: 1e-11,
-                light: true,
+                light_db: 0.0,
             }
         }
 
@@ -289,7 +289,7 @@ pub(crate) mod formula {
 
         fn read(&mut self) -> Sample {
             self.readings += 1;
-            let light = if self.light { 1e-3 } else { 0.0 };
+            let light = 1e-3 * 10f64.powf(self.light_db / 10.0);
             let power = light * 10f64.powf((-self.loss_db(&self.actual) + self.noise_db * noise(self.readings)) / 10.0);
             let dark = self.dark_w * (1.0 + 0.3 * noise(self.readings + 1_000_000));
             Sample {

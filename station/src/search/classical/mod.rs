@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn a_spiral_says_when_there_is_no_light() {
         let mut probe = probe();
-        probe.light = false;
+        probe.light_db = f64::NEG_INFINITY;
         let runtime = units::clock::virtual_runtime().unwrap();
         let ended = runtime.block_on(spiral_hill(&mut probe, &setup()));
         assert!(matches!(ended, Err(SearchError::NoLight)), "{ended:?}");

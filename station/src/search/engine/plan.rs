@@ -59,6 +59,9 @@ const DECISIONS_MAX: usize = 60;
 const LOST: usize = 4;
 const LOST_DB: f64 = 15.0;
 
+/// So many readings that no part explains are not gone on with.
+const AT_ODDS: usize = 14;
+
 /// So many readings in a row that are no brighter than one before, while no part explains them, have led nowhere.
 const STUCK: usize = 12;
 /// Light is dark so many standard deviations below what is expected at the peak.
@@ -91,7 +94,7 @@ impl Engine<'_> {
         let mut rolls = 0;
         let mut anew = false;
         loop {
-            if !anew && self.lost() {
+            if !anew && (self.lost() || self.at_odds(&beliefs)) {
                 anew = true;
                 beliefs = self.begin_anew().await?;
             }
@@ -144,7 +147,8 @@ impl Engine<'_> {
                 let left = self.left_here(&beliefs);
                 return self.end(&beliefs, left, value, true).await;
             }
-            if self.readings + 1 >= self.setup.readings_max || self.decisions >= DECISIONS_MAX || self.stuck(&beliefs) {
+            // One reading is kept for going back to the brightest place.
+            if self.readings + 2 >= self.setup.readings_max || self.decisions >= DECISIONS_MAX || self.stuck(&beliefs) {
                 self.reach(&now, &optimum.pose, &beliefs).await?;
                 let value = self.read().await?;
                 self.update(&mut beliefs);
@@ -202,6 +206,11 @@ impl Engine<'_> {
         let best = self.best();
         let dark = self.data.seen.iter().rev().take_while(|s| self.value(&s.dbm) < best - LOST_DB).count();
         (LOST..self.data.seen.len()).contains(&dark)
+    }
+
+    /// Whether so many readings contradict each other that some must be of another light or place.
+    fn at_odds(&self, beliefs: &Beliefs) -> bool {
+        beliefs.misfit >= ODD && self.data.seen.len() >= AT_ODDS
     }
 
     /// Starts again from the brightest place, with nothing believed.

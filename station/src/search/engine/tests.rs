@@ -182,6 +182,57 @@ fn a_part_that_creeps_is_followed_and_never_taken_for_a_source_that_fades() {
     assert!(named >= 2, "{named} of 4 named");
 }
 
+/// Light that drops by so much at a reading, and stays there.
+struct Dropping {
+    bench: Formula,
+    at: usize,
+    drop_db: f64,
+}
+
+#[async_trait(?Send)]
+impl Probe for Dropping {
+    fn info(&self) -> &ProbeInfo {
+        self.bench.info()
+    }
+    fn now_s(&self) -> f64 {
+        // A reading in a fifth of a second.
+        50.0 * self.bench.now_s()
+    }
+    async fn position(&mut self) -> Result<Vec<f64>, SearchError> {
+        self.bench.position().await
+    }
+    async fn move_to(&mut self, position: &[f64]) -> Result<(), SearchError> {
+        self.bench.move_to(position).await
+    }
+    async fn measure(&mut self) -> Result<Sample, SearchError> {
+        if self.bench.readings + 1 == self.at {
+            self.bench.light_db -= self.drop_db;
+        }
+        self.bench.measure().await
+    }
+    async fn sweep(&mut self, _: &[f64], _: f64) -> Result<Vec<Sample>, SearchError> {
+        Ok(Vec::new())
+    }
+    async fn wait(&mut self, _: f64) {}
+}
+
+#[test]
+fn light_that_drops_at_any_reading_ends_in_a_result_that_is_right_or_not_sure() {
+    for peak in PLACES {
+        for at in [3, 4, 6, 8, 11] {
+            for drop_db in [0.2, 4.0] {
+                let mut probe = Dropping { bench: Formula::new(peak, 0.2, 0.005), at, drop_db };
+                let got = run(&mut probe, &setup()).unwrap();
+                let left = probe.bench.loss_db(&probe.bench.actual);
+                assert!(
+                    left < 0.3 || left < got.bound95_db || !got.converged,
+                    "{peak:?}, {at}, {drop_db}: {left} {got:?}"
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn what_stands_still_is_not_said_to_change() {
     for peak in PLACES {
