@@ -208,6 +208,19 @@ pub struct Measurement {
     pub launched: Option<Launched>,
 }
 
+/// What the name of a peak's place along an axis begins with.
+const PEAK: &str = "peak_";
+
+/// Name of the measurement that tells how far along an axis a peak was from the approach pose.
+pub fn peak_name(axis: Axis) -> String {
+    format!("{PEAK}{axis}")
+}
+
+/// The axis of a measurement of that name.
+pub fn peak_axis(name: &str) -> Option<Axis> {
+    name.strip_prefix(PEAK).and_then(Axis::named)
+}
+
 /// One sample of a search: where the axes were and what each channel read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sample {

@@ -131,9 +131,9 @@ fn main() {
         "bytes. Bench seconds from the start of the run (source on and settled, approach, first light) until the part is aligned,"
     );
     println!(
-        "and of the search alone; residual against what the simulated world says is the best. A raster's path is driven leg by leg,"
+        "and of the search alone; residual against what the simulated world says is the best. Each line of a raster is one sweep,"
     );
-    println!("which costs it more than on a controller that scans by itself.");
+    println!("which costs more than on a controller that scans by itself.");
     for line in &LINES {
         println!("\n## {}: {}\n", line.recipe, line.of_what);
         println!(

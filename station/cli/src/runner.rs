@@ -10,8 +10,9 @@ use recipes::{Quantity, Recipe};
 use sim::{BackDoor, World};
 use station::bench::{Bench, MachinePorts, Ports};
 use station::event::{Cause, Component, Event, EventSink, Measurement, Outcome, Phase, RunEnd, RunStart, Unit};
+use station::sequence::lot::Lot;
 use station::sequence::{self, Job, LaunchedSource, Stop, StopReason};
-use station::store::Writer;
+use station::store::{Earlier, Writer};
 use units::clock::Clock;
 
 use crate::bench_file::BenchFile;
@@ -224,15 +225,29 @@ pub(crate) async fn one(
         seed: plan.world.as_ref().map(|w| w.seed),
         simulated: in_process || bench.is_simulated(),
     };
+    let lot = earlier(&start, sink.writer)?;
     let run_id = sink.writer.begin(&start).map_err(|e| Failure::storage(&e))?;
     sink.begin(&start);
     let job = Job { recipe: &plan.recipe, launched: plan.launched, keep_transcripts: plan.keep_transcripts };
-    let end = sequence::run(bench, &job, stop, sink).await;
+    let end = sequence::run_in_lot(bench, &job, lot.as_ref(), stop, sink).await;
     sink.end(&end);
     sink.writer.end(&end).map_err(|e| Failure::storage(&e))?;
     let measurements = std::mem::take(&mut sink.measurements);
     let true_loss_db = sink.true_loss_db.take();
     Ok(Done { true_loss_db, run_id: run_id.to_string(), serial_number, simulated: start.simulated, end, measurements })
+}
+
+/// What the log tells of the lot of a run that is about to begin.
+fn earlier(start: &RunStart, writer: &Writer) -> Result<Option<Lot>, Failure> {
+    let Some(name) = start.unit.lot.clone() else { return Ok(None) };
+    let of = Earlier {
+        lot: name.clone(),
+        recipe: start.recipe.clone(),
+        station: start.station.clone(),
+        simulated: start.simulated,
+    };
+    let peaks = writer.peaks(&of).map_err(|e| Failure::storage(&e))?;
+    Ok(Some(Lot { name, peaks }))
 }
 
 /// Where the events of a run go: the log, the events file, and the screen.

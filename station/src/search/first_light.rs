@@ -1,5 +1,6 @@
-//! First light: sweeps along a square spiral outward from where the stage stands, until the signal rises above a
-//! threshold and stays there at rest. No light is only said after a second look, slower and with pauses at the corners.
+//! First light: sweeps along a square spiral outward from where it is expected, over a square around where the stage
+//! stands, until the signal rises above a threshold and stays there at rest. No light is only said after a second look,
+//! slower and with pauses at the corners.
 
 use recipes::Axis;
 use units::Power;
@@ -12,6 +13,8 @@ use crate::event::Sample;
 pub struct Setup {
     /// How far from the start to look in x and y, um.
     pub radius_um: f64,
+    /// Where it is expected, in x and y from the start, um: there the spiral begins. It covers all of the area all the same.
+    pub begin_um: [f64; 2],
     /// Power that counts as light.
     pub threshold: Power,
     /// Distance from the peak, across the light, at which the signal is at the threshold in focus, um.
@@ -42,8 +45,8 @@ pub struct FirstLight {
     pub legs: usize,
 }
 
-/// Searches outward from here; where nothing is found, once more and with more care. Where still nothing is found the stage
-/// is left where the spiral ended.
+/// Searches here, on the way to where light is expected, and outward from there; where nothing is found, once more and
+/// with more care. Where still nothing is found the stage is left where the spiral ended.
 ///
 /// # Errors
 /// Those of the probe; `Saturated`; `NoAxis` without x or y.
@@ -61,7 +64,6 @@ pub async fn search(probe: &mut dyn Probe, setup: &Setup) -> Result<FirstLight, 
         Look { speed: speed(probe, setup), linger_s: 0.0 },
         Look { speed: speed(probe, setup) / 2.0, linger_s: LINGER_S },
     ] {
-        probe.move_to(&spiral.centre).await?;
         result.found = spiral.sweep(probe, setup, look, &mut result).await?;
         if result.found.is_some() {
             break;
@@ -84,6 +86,16 @@ struct Spiral {
 }
 
 impl Spiral {
+    /// A place across the light, from the centre; within the probe's limits.
+    fn place(&self, probe: &dyn Probe, offset: [f64; 2]) -> Vec<f64> {
+        let mut place = self.centre.clone();
+        for (i, off) in self.lateral.into_iter().zip(offset) {
+            let axis = &probe.info().axes[i];
+            place[i] = (self.centre[i] + off).clamp(axis.lower, axis.upper);
+        }
+        place
+    }
+
     async fn sweep(
         &self,
         probe: &mut dyn Probe,
@@ -91,12 +103,15 @@ impl Spiral {
         look: Look,
         result: &mut FirstLight,
     ) -> Result<Option<Vec<f64>>, SearchError> {
-        for offset in corners(setup.radius_um, PITCH * setup.reach_um) {
-            let mut corner = self.centre.clone();
-            for (i, off) in self.lateral.into_iter().zip([offset.0, offset.1]) {
-                let axis = &probe.info().axes[i];
-                corner[i] = (self.centre[i] + off).clamp(axis.lower, axis.upper);
+        let pitch = PITCH * setup.reach_um;
+        // Nearer than half a turn the first one sees it from the start.
+        let near = |b: f64| if b.abs() < pitch / 2.0 { 0.0 } else { b.clamp(-setup.radius_um, setup.radius_um) };
+        let mut at = None;
+        for [from, to] in sides(setup.radius_um, setup.begin_um.map(near), pitch) {
+            if at.replace(to) != Some(from) {
+                probe.move_to(&self.place(probe, from)).await?;
             }
+            let corner = self.place(probe, to);
             let mut samples = probe.sweep(&corner, look.speed).await?;
             let until = probe.now_s() + look.linger_s;
             while probe.now_s() < until {
@@ -125,18 +140,48 @@ fn speed(probe: &dyn Probe, setup: &Setup) -> f64 {
     lateral.map(|a| a.speed).fold(by_meter, f64::min)
 }
 
-/// Corners of a square spiral around 0 that covers a square of half-width `radius`, turns `pitch` apart.
-fn corners(radius: f64, pitch: f64) -> Vec<(f64, f64)> {
-    let mut corners = Vec::new();
+/// Sides, from where to where, of a square spiral around `begin` that covers a square of half-width `radius` around 0 and
+/// does not leave it, and before them the way there from 0; turns are `pitch` apart. What lies beyond a border is swept
+/// along it, once: later turns end there a pitch apart.
+fn sides(radius: f64, begin: [f64; 2], pitch: f64) -> Vec<[[f64; 2]; 2]> {
+    let last = radius + begin[0].abs().max(begin[1].abs());
+    let mut corners = vec![[0.0, 0.0]];
     let mut turn = 0.0;
-    while turn < radius {
+    while turn < last {
         let inner = turn;
-        turn = (turn + pitch).min(radius);
-        corners.extend([(turn, -inner), (turn, turn), (-turn, turn), (-turn, -turn)]);
+        turn = (turn + pitch).min(last);
+        corners.extend([[turn, -inner], [turn, turn], [-turn, turn], [-turn, -turn]]);
     }
     // The last turn's fourth side.
-    corners.push((radius, -radius));
-    corners
+    corners.push([last, -last]);
+    let corners: Vec<[f64; 2]> = corners.iter().map(|c| [begin[0] + c[0], begin[1] + c[1]]).collect();
+    // Along one axis after the other: a platform goes askew as slowly as its slower axis.
+    let corner = [begin[0], 0.0];
+    let mut sides = vec![[[0.0; 2], corner], [corner, begin]];
+    sides.retain(|[from, to]| from != to);
+    let mut at = begin;
+    let mut swept = [[false; 2]; 2];
+    for ends in corners.windows(2) {
+        // Across which axis the side lies still.
+        let still = usize::from(ends[0][1] == ends[1][1]);
+        let off = ends[0][still];
+        if off.abs() >= radius && std::mem::replace(&mut swept[still][usize::from(off > 0.0)], true) {
+            continue;
+        }
+        let [mut from, mut to] = [ends[0], ends[1]].map(|p| p.map(|v| v.clamp(-radius, radius)));
+        if distance(at, to) < distance(at, from) {
+            (from, to) = (to, from);
+        }
+        if from != to {
+            sides.push([from, to]);
+            at = to;
+        }
+    }
+    sides
+}
+
+fn distance(a: [f64; 2], b: [f64; 2]) -> f64 {
+    (a[0] - b[0]).hypot(a[1] - b[1])
 }
 
 fn greatest(samples: &[Sample]) -> Result<Option<(&Sample, Power)>, SearchError> {
@@ -191,7 +236,11 @@ mod tests {
     use super::*;
 
     fn run(probe: &mut Formula, radius_um: f64) -> FirstLight {
-        let setup = Setup { radius_um, threshold: Power::from_dbm(-23.0), reach_um: 10.6 };
+        run_from(probe, radius_um, [0.0; 2])
+    }
+
+    fn run_from(probe: &mut Formula, radius_um: f64, begin_um: [f64; 2]) -> FirstLight {
+        let setup = Setup { radius_um, begin_um, threshold: Power::from_dbm(-23.0), reach_um: 10.6 };
         let runtime = units::clock::virtual_runtime().unwrap();
         runtime.block_on(search(probe, &setup)).unwrap()
     }
@@ -223,24 +272,50 @@ mod tests {
     #[test]
     fn no_point_of_the_square_is_farther_from_the_spiral_than_half_a_pitchs_diagonal() {
         let (radius, pitch) = (80.0, 15.0);
-        let mut legs = Vec::new();
-        let mut at = (0.0, 0.0);
-        for corner in corners(radius, pitch) {
-            legs.push((at, corner));
-            at = corner;
-        }
-        for i in 0..=80 {
-            for j in 0..=80 {
-                let p = (f64::from(i) * 2.0 - 80.0, f64::from(j) * 2.0 - 80.0);
-                let near = legs.iter().map(|(a, b)| distance(p, *a, *b)).fold(f64::MAX, f64::min);
-                assert!(near <= pitch / 2.0 * 2.0_f64.sqrt() + 1e-9, "{p:?} is {near} um away");
+        for begin in [[0.0, 0.0], [12.0, -30.0], [-47.5, 61.0], [79.0, 0.0], [80.0, -80.0], [3.0, 76.0]] {
+            let sides = sides(radius, begin, pitch);
+            assert!(sides.iter().flatten().flatten().all(|v| v.abs() <= radius), "{begin:?} leaves the area");
+            for i in 0..=80 {
+                for j in 0..=80 {
+                    let p = [f64::from(i) * 2.0 - 80.0, f64::from(j) * 2.0 - 80.0];
+                    let near = sides.iter().map(|[a, b]| to_side(p, *a, *b)).fold(f64::MAX, f64::min);
+                    assert!(near <= pitch / 2.0 * 2.0_f64.sqrt() + 1e-9, "{begin:?}: {p:?} is {near} um away");
+                }
             }
         }
     }
 
-    fn distance(p: (f64, f64), a: (f64, f64), b: (f64, f64)) -> f64 {
-        let (dx, dy) = (b.0 - a.0, b.1 - a.1);
-        let share = (((p.0 - a.0) * dx + (p.1 - a.1) * dy) / (dx * dx + dy * dy).max(1e-12)).clamp(0.0, 1.0);
-        ((p.0 - a.0 - share * dx).powi(2) + (p.1 - a.1 - share * dy).powi(2)).sqrt()
+    #[test]
+    fn a_spiral_that_begins_elsewhere_looks_there_first_and_sweeps_little_more_in_all() {
+        let (radius, pitch) = (80.0, 15.0);
+        let length = |begin| sides(radius, begin, pitch).iter().map(|[a, b]| distance(*a, *b)).sum::<f64>();
+        for begin in [[30.0, -20.0], [-60.0, 60.0]] {
+            let first: Vec<_> = sides(radius, begin, pitch).into_iter().skip(2).take(4).collect();
+            assert!(first.iter().flatten().all(|p| distance(*p, begin) < 2.0 * pitch), "{begin:?}: {first:?}");
+            assert!(length(begin) < 1.15 * length([0.0, 0.0]), "{} {}", length(begin), length([0.0, 0.0]));
+        }
+    }
+
+    #[test]
+    fn light_is_found_wherever_it_is_though_it_is_expected_elsewhere() {
+        for peak in [[-70.0, 66.0], [79.0, -79.0], [0.0, 5.0]] {
+            let mut probe = Formula::new([peak[0], peak[1], 0.0], 0.2, 0.005);
+            let got = run_from(&mut probe, 80.0, [50.0, -40.0]);
+            assert!(got.found.is_some(), "{peak:?}: {got:?}");
+        }
+    }
+
+    #[test]
+    fn light_where_it_is_expected_is_found_on_the_way_there() {
+        let mut probe = Formula::new([52.0, -43.0, 0.0], 0.2, 0.005);
+        assert_eq!(run_from(&mut probe, 80.0, [50.0, -40.0]).legs, 2);
+        let mut probe = Formula::new([52.0, -43.0, 0.0], 0.2, 0.005);
+        assert!(run(&mut probe, 80.0).legs > 8);
+    }
+
+    fn to_side(p: [f64; 2], a: [f64; 2], b: [f64; 2]) -> f64 {
+        let [dx, dy] = [b[0] - a[0], b[1] - a[1]];
+        let share = (((p[0] - a[0]) * dx + (p[1] - a[1]) * dy) / (dx * dx + dy * dy).max(1e-12)).clamp(0.0, 1.0);
+        distance(p, [a[0] + share * dx, a[1] + share * dy])
     }
 }

@@ -140,18 +140,22 @@ pub trait Probe {
     async fn sweep(&mut self, to: &[f64], speed: f64) -> Result<Vec<Sample>, SearchError>;
 
     /// Moves to the path's first point, then along it at a speed (um/s), measuring all along; where `stop_above` is
-    /// given it may end early once a sample's first channel exceeds it. A probe without curves stops at every point.
+    /// given it may end early once a sample's first channel exceeds it. A probe without curves goes along
+    /// it in as few straight chords as keep to it, and stops between them.
     async fn sweep_path(
         &mut self,
         path: &[Vec<f64>],
         speed: f64,
         stop_above: Option<Power>,
     ) -> Result<Vec<Sample>, SearchError> {
-        let Some((first, legs)) = path.split_first() else { return Ok(Vec::new()) };
+        let Some(first) = path.first() else { return Ok(Vec::new()) };
         self.move_to(first).await?;
+        // No faster than a sample a point, nor than a meter that lags can follow.
+        let costs = self.info().costs;
+        let speed = speed.min(spacing(path) / costs.sample_s.max(costs.lag_s));
         let mut samples = Vec::new();
-        for to in legs {
-            samples.extend(self.sweep(to, speed).await?);
+        for to in chords(path) {
+            samples.extend(self.sweep(&path[to], speed).await?);
             if stop_above.is_some_and(|p| {
                 samples.iter().any(|s| matches!(s.readings.first(), Some(Reading::Power(q)) if *q > p))
             }) {
@@ -178,6 +182,44 @@ pub trait Probe {
     async fn wait(&mut self, seconds: f64);
 }
 
+/// A chord is so near to every point of the path that it stands for, in mean distances of points.
+const NEAR_CHORD: f64 = 0.05;
+
+/// Mean distance of a path's neighbouring points.
+fn spacing(path: &[Vec<f64>]) -> f64 {
+    let length: f64 = path.windows(2).map(|p| distance(&p[0], &p[1])).sum();
+    #[expect(clippy::cast_precision_loss, reason = "a path's points")]
+    let legs = path.len().saturating_sub(1).max(1) as f64;
+    length / legs
+}
+
+fn distance(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt()
+}
+
+/// Ends of the fewest straight chords, each as long as it may be, that keep to a path.
+fn chords(path: &[Vec<f64>]) -> Vec<usize> {
+    let near = NEAR_CHORD * spacing(path);
+    let keeps = |from: usize, to: usize| path[from..to].iter().all(|p| off_chord(p, &path[from], &path[to]) <= near);
+    let mut ends = Vec::new();
+    let mut from = 0;
+    while from + 1 < path.len() {
+        let to = (from + 2..path.len()).take_while(|to| keeps(from, *to)).last().unwrap_or(from + 1);
+        ends.push(to);
+        from = to;
+    }
+    ends
+}
+
+/// Distance of a point from a straight chord.
+fn off_chord(point: &[f64], from: &[f64], to: &[f64]) -> f64 {
+    let length = distance(from, to);
+    let along: f64 = from.iter().zip(to).zip(point).map(|((a, b), p)| (b - a) * (p - a)).sum();
+    let share = if length > 0.0 { (along / (length * length)).clamp(0.0, 1.0) } else { 0.0 };
+    let foot: Vec<f64> = from.iter().zip(to).map(|(a, b)| a + share * (b - a)).collect();
+    distance(point, &foot)
+}
+
 /// How a controller's own routine ended.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RoutineEnd {
@@ -202,6 +244,37 @@ pub fn signal(sample: &Sample) -> Result<Power, SearchError> {
 /// 10 log10 of a power over one watt, no lower than the floor given.
 fn level_db(power: Power, floor: Power) -> f64 {
     10.0 * power.watts().max(floor.watts()).max(f64::MIN_POSITIVE).log10()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_straight_path_is_one_chord_and_its_corners_are_kept() {
+        let line: Vec<Vec<f64>> = (0..9).map(|k| vec![f64::from(k), 2.0]).collect();
+        assert_eq!(chords(&line), [8]);
+        let mut bent = line.clone();
+        bent.extend((1..5).map(|k| vec![8.0, 2.0 + f64::from(k)]));
+        assert_eq!(chords(&bent), [8, 12]);
+        let mut back = line.clone();
+        back.extend(line.iter().rev().skip(1).cloned());
+        assert_eq!(chords(&back), [8, 16], "to and fro are two");
+        assert_eq!((chords(&line[..1]), chords(&line[..2])), (vec![], vec![1]));
+    }
+
+    #[test]
+    fn a_spiral_is_a_polygon_of_few_chords_near_to_every_point() {
+        let turn = |k: u32| 0.02 * f64::from(k);
+        let path: Vec<Vec<f64>> = (100..2000).map(|k| vec![turn(k) * turn(k).cos(), turn(k) * turn(k).sin()]).collect();
+        let ends = chords(&path);
+        assert!(ends.len() < path.len() / 3, "{} chords", ends.len());
+        let mut from = 0;
+        for to in ends {
+            assert!(path[from..to].iter().all(|p| off_chord(p, &path[from], &path[to]) <= 0.05 * spacing(&path)));
+            from = to;
+        }
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::f64::consts::PI;
 
 use recipes::{Axis, Objective, Recipe, Step, UnitSpec};
 
+use super::lot::{Expected, Lot};
 use crate::search::{AxisInfo, classical, controller, engine, peak};
 
 /// Power at the peak of a unit against the typical one, dB, one standard deviation.
@@ -19,7 +20,10 @@ const SHEAR_SD_DEG: f64 = 0.2;
 const WALK_SD: f64 = 0.03;
 
 /// A search area's standard deviation along one axis, in its radius (a disc) or half-width (the focus is nearer the middle).
-const SPREAD: f64 = 0.5;
+pub(super) const SPREAD: f64 = 0.5;
+
+/// So many standard deviations from where its lot's units were, a unit is not one of them.
+const STRANGE: f64 = 3.0;
 
 /// Loss at a distance that the engine counts as one width, dB.
 const WIDTH_DB: f64 = 4.0;
@@ -75,6 +79,8 @@ pub struct Aim<'r> {
     pub channels: usize,
     /// Those among them, from 0, that give no light and are left out.
     pub dark: Vec<usize>,
+    /// Where the lot's earlier units were along and about the light: position and what is expected.
+    pub lot: Vec<(Axis, f64, Expected)>,
 }
 
 /// Distance across the light at which a mode's power has fallen by `depth_db`, um.
@@ -83,10 +89,10 @@ pub fn reach_um(unit: &UnitSpec, depth_db: f64) -> f64 {
         + unit.mode_field_diameter_um / 2.0 * (depth_db.max(0.0) / DB_AT_RADIUS).sqrt()
 }
 
-/// z of the last approach pose before a step.
-pub fn approach_z(recipe: &Recipe, step: usize) -> f64 {
+/// The last approach pose before a step, along one axis.
+pub fn approach(recipe: &Recipe, step: usize, axis: Axis) -> f64 {
     let mut poses = recipe.steps[..step].iter().rev().filter_map(|s| match s {
-        Step::Approach { to } => to.iter().find(|(a, _)| *a == Axis::Z).map(|(_, z)| *z),
+        Step::Approach { to } => to.iter().find(|(a, _)| *a == axis).map(|(_, at)| *at),
         _ => None,
     });
     poses.next().unwrap_or(0.0)
@@ -104,7 +110,7 @@ impl<'r> Aim<'r> {
             Step::FirstLight { threshold_db, .. } => Some(-*threshold_db),
             _ => None,
         });
-        let centre = approach_z(recipe, step);
+        let centre = approach(recipe, step, Axis::Z);
         Some(Aim {
             unit: &recipe.unit,
             axes: axes.clone(),
@@ -116,6 +122,30 @@ impl<'r> Aim<'r> {
             objective: *objective,
             channels: 1,
             dark: Vec::new(),
+            lot: Vec::new(),
+        })
+    }
+
+    /// With where the earlier units of its lot were along the light and in angle. Across the light the first light tells more.
+    pub fn in_lot(self, lot: &Lot, recipe: &Recipe, step: usize) -> Aim<'r> {
+        let (low, high) = self.z_limits;
+        let known = self.axes.iter().filter_map(|axis| {
+            let recipe_sd = match axis {
+                Axis::X | Axis::Y => return None,
+                Axis::Z => SPREAD * (high - low) / 2.0,
+                Axis::Rx | Axis::Ry | Axis::Rz => SPREAD * self.angle_range_deg,
+            };
+            let expected = lot.expects(*axis, recipe_sd)?;
+            Some((*axis, approach(recipe, step, *axis) + expected.mean, expected))
+        });
+        let lot = known.collect();
+        Aim { lot, ..self }
+    }
+
+    /// Whether a peak there is not where the lot's earlier units were.
+    pub fn is_strange(&self, axes: &[AxisInfo], peak: &[f64]) -> bool {
+        self.lot.iter().any(|(axis, at, expected)| {
+            axes.iter().zip(peak).any(|(a, p)| a.axis == *axis && (p - at).abs() > STRANGE * expected.sd)
         })
     }
 
@@ -203,7 +233,20 @@ impl<'r> Aim<'r> {
         })
     }
 
-    /// For the engine, which starts at `z_um` along the light.
+    /// For the engine, which starts at `here` of these axes.
+    pub fn engine_at(&self, axes: &[AxisInfo], here: &[f64]) -> engine::Setup {
+        let at = |axis: Axis| axes.iter().position(|a| a.axis == axis).map(|i| here[i]);
+        let mut setup = self.engine(at(Axis::Z).unwrap_or(0.0));
+        for (axis, expected_at, expected) in &self.lot {
+            let k = Axis::ALL.iter().position(|a| a == axis);
+            if let (Some(k), Some(here)) = (k, at(*axis)) {
+                (setup.offset[k], setup.search[k]) = (expected_at - here, expected.sd);
+            }
+        }
+        setup
+    }
+
+    /// For the engine, which starts at `z_um` along the light, by the recipe alone.
     pub fn engine(&self, z_um: f64) -> engine::Setup {
         let (fixed, moving) = (self.unit.chip_mode_field_diameter_um / 2.0, self.unit.mode_field_diameter_um / 2.0);
         let wavelength_um = self.unit.wavelength_nm * 1e-3;

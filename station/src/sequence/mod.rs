@@ -5,6 +5,7 @@
 
 pub mod aim;
 pub mod aligning;
+pub mod lot;
 mod measuring;
 pub mod preflight;
 pub mod readings;
@@ -168,7 +169,19 @@ pub struct Job<'r> {
 /// Runs a recipe on the unit in the fixture of a connected bench. Emits every event but the first and the last, which
 /// the caller makes durable; returns the last.
 pub async fn run(bench: &mut Bench, job: &Job<'_>, stop: &mut Stop, sink: &mut dyn EventSink) -> RunEnd {
-    let mut run = steps::Run::new(bench, job, sink);
+    run_in_lot(bench, job, None, stop, sink).await
+}
+
+/// As [`run`], of a unit of a lot: its searches begin where the lot's earlier units were, and where this one's peak was is
+/// recorded for the next.
+pub async fn run_in_lot(
+    bench: &mut Bench,
+    job: &Job<'_>,
+    lot: Option<&lot::Lot>,
+    stop: &mut Stop,
+    sink: &mut dyn EventSink,
+) -> RunEnd {
+    let mut run = steps::Run::new(bench, job, lot, sink);
     let halt = run.all(stop).await.err();
     let phase = run.phase;
     let passed = run.passed;

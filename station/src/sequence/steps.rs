@@ -5,7 +5,8 @@ use std::time::Duration;
 use recipes::{Axis, Step};
 use units::{Power, Reading};
 
-use super::aim::reach_um;
+use super::aim::{SPREAD, approach, reach_um};
+use super::lot::Lot;
 use super::readings::{dbm, dbm_or_none, frozen};
 use super::{Halt, Job, LaunchedSource, Stop, emit};
 use crate::bench::Bench;
@@ -28,6 +29,8 @@ const DARK_READINGS: usize = 4;
 pub(super) struct Run<'a> {
     pub(super) bench: &'a mut Bench,
     pub(super) job: &'a Job<'a>,
+    /// What is known of the unit's lot, where it has one.
+    pub(super) lot: Option<&'a Lot>,
     pub(super) sink: &'a mut dyn EventSink,
     pub(super) phase: Phase,
     pub(super) passed: bool,
@@ -41,11 +44,17 @@ pub(super) struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    pub(super) fn new(bench: &'a mut Bench, job: &'a Job<'a>, sink: &'a mut dyn EventSink) -> Self {
+    pub(super) fn new(
+        bench: &'a mut Bench,
+        job: &'a Job<'a>,
+        lot: Option<&'a Lot>,
+        sink: &'a mut dyn EventSink,
+    ) -> Self {
         let began_s = bench.clock().seconds();
         Run {
             bench,
             job,
+            lot,
             sink,
             phase: Phase::Free,
             passed: true,
@@ -241,7 +250,8 @@ impl<'a> Run<'a> {
             return Err(Halt::ThresholdInTheDark { threshold_dbm: threshold.dbm().unwrap_or_default(), dark_dbm });
         }
         let reach_um = reach_um(&self.job.recipe.unit, -threshold_db);
-        let setup = first_light::Setup { radius_um, threshold, reach_um };
+        let (begin_um, told) = self.expected_across(radius_um);
+        let setup = first_light::Setup { radius_um, begin_um, threshold, reach_um };
         let sink = &mut *self.sink;
         let mut probe =
             BenchProbe::new(self.bench).await?.watched(|axes, samples| sink.samples("first_light", axes, samples));
@@ -251,9 +261,23 @@ impl<'a> Run<'a> {
         self.trace("first_light", signal, samples.clone());
         let found = found?;
         match found.found {
-            Some(at) => Ok(Done::saying(format!("light after {} legs at {}", found.legs, place(&self.axes(), &at)))),
+            Some(at) => {
+                let lit = format!("light after {} legs at {}", found.legs, place(&self.axes(), &at));
+                Ok(Done::saying(told.map_or(lit.clone(), |told| format!("{lit}; {told}"))))
+            }
             None => self.no_light(&samples, found.greatest, threshold).await,
         }
+    }
+
+    /// Where across the light the lot's earlier units were, from the approach pose, um, and that in words.
+    fn expected_across(&self, radius_um: f64) -> ([f64; 2], Option<String>) {
+        let Some(lot) = self.lot else { return ([0.0; 2], None) };
+        let across = [Axis::X, Axis::Y].map(|axis| (axis, lot.expects(axis, SPREAD * radius_um)));
+        let known = across
+            .iter()
+            .filter_map(|(axis, e)| e.map(|e| (*axis, approach(self.job.recipe, self.step, *axis) + e.mean, e)));
+        let told = lot.said(&known.collect::<Vec<_>>());
+        (across.map(|(_, e)| e.map_or(0.0, |e| e.mean)), told)
     }
 
     /// No light is the unit's failure only when the bench proves itself good: the tap shows the source, the dark level

@@ -39,18 +39,6 @@ pub enum StoreError {
         /// The newest known here.
         known: i64,
     },
-    /// Written by an older Firstlight; only a writer brings it up to date.
-    #[error(
-        "{path}: written by an older Firstlight (schema {found}, this one knows {known})\nhint: the next run brings it up to date"
-    )]
-    OlderSchema {
-        /// The log.
-        path: PathBuf,
-        /// Its schema version.
-        found: i64,
-        /// The newest known here.
-        known: i64,
-    },
     /// No room left.
     #[error(
         "{path}: the disk is full, or the log has reached its largest size ({detail})\nhint: make room; what was recorded is kept"

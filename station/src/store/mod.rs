@@ -5,11 +5,13 @@
 
 mod blob;
 mod error;
+mod lot;
 mod reader;
 mod schema;
 mod writer;
 
 pub use error::StoreError;
+pub use lot::Earlier;
 pub use reader::{Filter, Reader, Run, RunDetail, Step, Timed, TraceHead, Transcript};
 pub use writer::{Options, Recovered, RunId, Writer};
 

@@ -20,6 +20,8 @@ pub struct Filter {
     pub recipe: Option<String>,
     /// Of this part number.
     pub part_number: Option<String>,
+    /// Of this lot.
+    pub lot: Option<String>,
     /// At the most so many, the latest.
     pub limit: Option<u32>,
 }
@@ -33,7 +35,7 @@ pub struct Run {
     pub part_number: String,
     /// Its unit's serial number.
     pub serial_number: String,
-    /// Its unit's lot.
+    /// Its lot, or its unit's where it was run without one.
     pub lot: Option<String>,
     /// The recipe's product.
     pub recipe: String,
@@ -154,15 +156,20 @@ pub struct Reader {
     path: PathBuf,
     runtime: tokio::runtime::Runtime,
     conn: SqliteConnection,
+    /// The lot of a run, in SQL.
+    lot: &'static str,
 }
 
-const RUNS: &str = "SELECT run.seq, run.id, unit.part_number, unit.serial_number, unit.lot, recipe.product, recipe.revision, \
+const RUNS: &str = "SELECT run.seq, run.id, unit.part_number, unit.serial_number, recipe.product, recipe.revision, \
      run.recipe_hash, run.station, run.operator, run.software_version, run.seed, run.simulated, run.started_at, \
-     run.ended_at, run.duration_s, run.outcome, run.cause, run.message, run.phase, run.safe, run.unit_id \
-     FROM run JOIN unit ON unit.id = run.unit_id JOIN recipe ON recipe.hash = run.recipe_hash ";
+     run.ended_at, run.duration_s, run.outcome, run.cause, run.message, run.phase, run.safe, run.unit_id";
+const OF_RUNS: &str = "FROM run JOIN unit ON unit.id = run.unit_id JOIN recipe ON recipe.hash = run.recipe_hash ";
+
+/// From this version on a run has a lot of its own.
+const LOTS_SINCE: i64 = 2;
 
 impl Reader {
-    /// Opens a log; never makes nor changes one.
+    /// Opens a log, one of an older Firstlight too; never makes nor changes one.
     pub fn open(path: &Path) -> Result<Reader, StoreError> {
         match std::fs::metadata(path) {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
@@ -177,25 +184,27 @@ impl Reader {
         let mut conn = runtime.block_on(SqliteConnection::connect_with(&options)).map_err(fault)?;
         match runtime.block_on(schema::version(&mut conn, path))? {
             0 => Err(StoreError::NoLog { path: path.to_path_buf() }),
-            found if found < schema::NEWEST => {
-                Err(StoreError::OlderSchema { path: path.to_path_buf(), found, known: schema::NEWEST })
+            found => {
+                let lot = if found < LOTS_SINCE { "unit.lot" } else { "coalesce(run.lot, unit.lot)" };
+                Ok(Reader { path: path.to_path_buf(), runtime, conn, lot })
             }
-            _ => Ok(Reader { path: path.to_path_buf(), runtime, conn }),
         }
     }
 
     /// The runs wanted, the latest last.
     pub fn runs(&mut self, filter: &Filter) -> Result<Vec<Run>, StoreError> {
+        let lot = self.lot;
         let sql = format!(
-            "{RUNS} WHERE (?1 IS NULL OR unit.serial_number = ?1) AND (?2 IS NULL OR recipe.product = ?2) \
-             AND (?3 IS NULL OR unit.part_number = ?3) ORDER BY run.seq DESC LIMIT ?4"
+            "{RUNS}, {lot} AS lot {OF_RUNS} WHERE (?1 IS NULL OR unit.serial_number = ?1) AND (?2 IS NULL OR recipe.product = ?2) \
+             AND (?3 IS NULL OR unit.part_number = ?3) AND (?5 IS NULL OR {lot} = ?5) ORDER BY run.seq DESC LIMIT ?4"
         );
         // Put together from constants alone.
         let query = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(&filter.serial_number)
             .bind(&filter.recipe)
             .bind(&filter.part_number)
-            .bind(filter.limit.map_or(-1, i64::from));
+            .bind(filter.limit.map_or(-1, i64::from))
+            .bind(&filter.lot);
         let rows = self.runtime.block_on(query.fetch_all(&mut self.conn));
         let mut runs: Vec<Run> = self.each(rows, run)?;
         runs.reverse();
@@ -230,7 +239,7 @@ impl Reader {
 
     /// Everything of one run but the samples of its traces. `id` is a whole id.
     pub fn run(&mut self, id: &str) -> Result<RunDetail, StoreError> {
-        let sql = sqlx::AssertSqlSafe(format!("{RUNS} WHERE run.id = ?"));
+        let sql = sqlx::AssertSqlSafe(format!("{RUNS}, {} AS lot {OF_RUNS} WHERE run.id = ?", self.lot));
         let row = self.runtime.block_on(sqlx::query(sql).bind(id).fetch_optional(&mut self.conn));
         let row = row.map_err(|e| self.fault(&e))?;
         let row = row.ok_or_else(|| StoreError::NoRun { path: self.path.clone(), wanted: id.to_string() })?;
@@ -309,7 +318,7 @@ impl Reader {
         })
     }
 
-    /// The runs wanted as attempts at their units, in the order they began. The filter's limit is left alone.
+    /// The runs wanted as attempts at their units, in the order they began. The filter's lot and limit are left alone.
     pub fn attempts(&mut self, filter: &Filter, simulated: bool) -> Result<Vec<Attempt>, StoreError> {
         let query = sqlx::query(
             "SELECT unit.part_number, unit.serial_number, run.seed, run.outcome, run.cause FROM run \

@@ -10,7 +10,8 @@ use super::StoreError;
 const APPLICATION_ID: i64 = 0x464c_6974;
 
 /// One script a version, in order; a released one is never edited.
-const MIGRATIONS: [&str; 1] = [include_str!("../../migrations/0001_runs.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("../../migrations/0001_runs.sql"), include_str!("../../migrations/0002_lots.sql")];
 
 /// The newest version known.
 pub(super) const NEWEST: i64 = MIGRATIONS.len() as i64;

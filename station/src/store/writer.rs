@@ -4,6 +4,7 @@
 //! queued and committed in groups as it comes: what the disk has finished when the power fails is kept. The queue holds at
 //! most one run's events, since a run's end waits until it is empty.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{File, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
@@ -13,11 +14,12 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
 use jiff::Timestamp;
+use recipes::Axis;
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sqlx::{Connection as _, Row as _, Sqlite, SqliteConnection, Transaction};
 use uuid::{ContextV7, Uuid};
 
-use super::{StoreError, blob, options, runtime, schema};
+use super::{Earlier, StoreError, blob, lot, options, runtime, schema};
 use crate::event::{Event, Measurement, Outcome, Phase, RunEnd, RunStart, Trace, Unit};
 
 /// Events written in one transaction at the most, so that a long run's events become durable while it goes on.
@@ -51,7 +53,11 @@ pub struct Options {
     pub pages_max: Option<u32>,
 }
 
+/// Of each unit, where its peak was from the approach pose.
+type Peaks = Vec<BTreeMap<Axis, f64>>;
+
 enum Order {
+    Peaks(Earlier, SyncSender<Result<Peaks, StoreError>>),
     Begin(Box<RunStart>, SyncSender<Result<RunId, StoreError>>),
     Event(Box<Event>),
     End(Box<RunEnd>, SyncSender<Result<(), StoreError>>),
@@ -97,6 +103,12 @@ impl Writer {
     /// Records that a run begins. Blocks until that is durable.
     pub fn begin(&self, start: &RunStart) -> Result<RunId, StoreError> {
         self.ask(|reply| Order::Begin(Box::new(start.clone()), reply))
+    }
+
+    /// Where the peaks of a lot's earlier units were from the approach pose (um, degrees), the latest unit last. Only runs that passed
+    /// after an alignment that was sure count, all that have ended so far among them; of a unit run again the latest.
+    pub fn peaks(&self, of: &Earlier) -> Result<Peaks, StoreError> {
+        self.ask(|reply| Order::Peaks(of.clone(), reply))
     }
 
     /// Queues an event of the run begun last. Never waits; a fault shows in [`Writer::failed`] and at the run's end.
@@ -246,6 +258,12 @@ impl Desk {
                     self.keep(self.write(&mut conn, run, &group, None).await);
                     None
                 }
+                Some(Order::Peaks(of, reply)) => {
+                    self.keep(self.write(&mut conn, run, &group, None).await);
+                    // Whoever asked may be gone.
+                    let _ = reply.send(lot::peaks(&mut conn, &of).await.map_err(|e| self.fault(&e)));
+                    None
+                }
                 Some(Order::Begin(start, reply)) => {
                     let begun = self.begin(&mut conn, &start, &ids).await;
                     run = begun.as_ref().ok().map(|(_, seq)| *seq);
@@ -370,8 +388,8 @@ async fn insert_run(tx: &mut Tx<'_>, id: RunId, start: &RunStart, now: &str) -> 
         .await?;
     let unit = insert_unit(tx, &start.unit, now).await?;
     let run = sqlx::query(
-        "INSERT INTO run (id, unit_id, recipe_hash, station, operator, software_version, seed, simulated, started_at, phase) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING seq",
+        "INSERT INTO run (id, unit_id, recipe_hash, station, operator, software_version, seed, simulated, started_at, phase, lot) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING seq",
     );
     let run = run
         .bind(id.to_string())
@@ -383,7 +401,8 @@ async fn insert_run(tx: &mut Tx<'_>, id: RunId, start: &RunStart, now: &str) -> 
         .bind(start.seed.map(|s| s.to_string()))
         .bind(start.simulated)
         .bind(now)
-        .bind(Phase::Free.as_str());
+        .bind(Phase::Free.as_str())
+        .bind(&start.unit.lot);
     run.fetch_one(&mut **tx).await?.try_get(0)
 }
 

@@ -17,7 +17,8 @@ use crate::terminal;
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
   firstlight runs
-  firstlight runs --serial-number A1 --json")]
+  firstlight runs --serial-number A1 --json
+  firstlight runs --lot A7")]
 pub(crate) struct RunsArgs {
     /// The log; firstlight/log.db in the user's data directory where not given.
     #[arg(long, value_name = "FILE")]
@@ -34,6 +35,9 @@ pub(crate) struct RunsArgs {
     /// Runs by this recipe alone.
     #[arg(long, value_name = "PRODUCT")]
     recipe: Option<String>,
+    /// Runs of this lot alone.
+    #[arg(long)]
+    lot: Option<String>,
 }
 
 /// Arguments of `show`.
@@ -95,6 +99,7 @@ pub(crate) fn runs(args: &RunsArgs) -> Result<u8, Failure> {
     let filter = Filter {
         serial_number: args.serial_number.clone(),
         recipe: args.recipe.clone(),
+        lot: args.lot.clone(),
         limit: Some(args.limit),
         ..Filter::default()
     };

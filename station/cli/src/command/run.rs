@@ -24,6 +24,7 @@ use crate::{lines, paths, signals};
 const EXAMPLES: &str = "Examples:
   firstlight run 400g-fr4 --sim
   firstlight run 400g-fr4 --sim --units 1000 --defects --json
+  firstlight run 400g-fr4 --sim --units 25 --lot A7
   firstlight run ./my-product.toml --sim=./my-bench.toml --seed 7 --events run.jsonl
   firstlight run 400g-fr4 --bench /etc/firstlight/bench.toml --serial-number A1 --operator kim";
 
@@ -46,8 +47,8 @@ pub(crate) struct Args {
     /// Part number of the unit, where it is not the recipe's.
     #[arg(long, value_name = "PN")]
     part_number: Option<String>,
-    /// Lot of the unit.
-    #[arg(long)]
+    /// Lot of the unit, as on its traveller: searches begin where earlier units of it on this station were found.
+    #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     lot: Option<String>,
     /// A component of the unit and its serial number (receptacle=R123); may be given several times.
     #[arg(long, value_name = "KIND=SERIAL")]

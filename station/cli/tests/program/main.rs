@@ -7,6 +7,7 @@ mod bad_files;
 mod by_hand;
 mod common;
 mod faults;
+mod lots;
 mod probed;
 mod served_bench;
 mod simulated_runs;
