@@ -70,6 +70,12 @@ pub trait DitherTracker {
     /// `WrongDevice`, `ReadBack`, `Refused`.
     async fn connect(&mut self, setup: &TrackSetup) -> Result<(), MotionError>;
 
+    /// Brings a latched device to another setup, each item read back. The centre stays where it is.
+    ///
+    /// # Errors
+    /// `ReadBack`, `Refused`.
+    async fn set_up(&mut self, setup: &TrackSetup) -> Result<(), MotionError>;
+
     /// Moves the centre to a position of both axes, um, and reads it back.
     ///
     /// # Errors

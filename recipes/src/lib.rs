@@ -119,13 +119,15 @@ pub enum Method {
     GradientSearch,
     /// An area that the controller scans by itself across the light; the engine confirms.
     AreaScan,
+    /// Piezos on top of the stage circle on the light and follow it by themselves across it; the engine confirms.
+    Track,
     /// Engine or controller, by what is predicted to be fastest.
     Auto,
 }
 
 impl Method {
     /// All methods.
-    pub const ALL: [Method; 11] = [
+    pub const ALL: [Method; 12] = [
         Method::Engine,
         Method::Parabola,
         Method::HillClimb,
@@ -136,6 +138,7 @@ impl Method {
         Method::Spiral,
         Method::GradientSearch,
         Method::AreaScan,
+        Method::Track,
         Method::Auto,
     ];
 
@@ -152,13 +155,14 @@ impl Method {
             Method::Spiral => "spiral",
             Method::GradientSearch => "gradient_search",
             Method::AreaScan => "area_scan",
+            Method::Track => "track",
             Method::Auto => "auto",
         }
     }
 
     /// Whether a controller does it by itself, which it does with two axes across the light.
     pub fn is_the_controllers(self) -> bool {
-        matches!(self, Method::GradientSearch | Method::AreaScan)
+        matches!(self, Method::GradientSearch | Method::AreaScan | Method::Track)
     }
 
     /// The method of a name.

@@ -288,6 +288,7 @@ mod tests {
         let searched = "axes = [\"x\", \"y\", \"z\"]\nz_range_um = 150               # how far from z = 0 the focus may be\nmethod";
         check(searched, "axes = [\"x\", \"y\", \"rx\"]\nmethod = \"parabola\"\n#", "is an angle");
         check("method = \"engine\"", "method = \"area_scan\"", "\"z\" is not across the light");
+        check("method = \"engine\"", "method = \"track\"", "\"z\" is not across the light");
         let array = "axes = [\"x\", \"y\"]\nmethod = \"gradient_search\"\n#";
         let pitch = good().replace("expected_loss_db = 1.0", "channel_pitch_um = 250\nexpected_loss_db = 1.0");
         let got = faults(&pitch.replace(searched, array));

@@ -129,6 +129,19 @@ impl WorldHexapod {
         pose
     }
 
+    /// What piezos on top of the platform add to the fibre's place in the optical frame, um, by their displacement along each axis.
+    pub(crate) fn ridden(&self, axes: &BTreeMap<String, AxisPlan>, by_um: impl Fn(&str) -> f64) -> [f64; 3] {
+        let mut um = [0.0; 3];
+        for name in self.names.iter().flatten() {
+            let Some(Motion::Linear { direction }) = axes.get(name).map(|plan| plan.motion) else { continue };
+            let by = by_um(name);
+            for (at, d) in um.iter_mut().zip(direction) {
+                *at += d * by;
+            }
+        }
+        um
+    }
+
     /// Starts a move of the pose (mm, deg); one that is stuck takes it and stays where it is.
     ///
     /// # Errors
@@ -152,6 +165,15 @@ impl World {
             hexapod.state.stop(now_s);
         }
         Some(act(hexapod))
+    }
+
+    /// Where an axis of the stage was told to be, whatever moves it, um on the controller's own scale.
+    pub(crate) fn axis_target_um(&self, name: &str, now_s: f64) -> Option<f64> {
+        let of_hexapod = |h: &mut WorldHexapod| {
+            let axis = h.names.iter().take(3).position(|n| n.as_deref() == Some(name))?;
+            Some(h.state.commanded(now_s)[axis] * 1000.0)
+        };
+        self.axis(name, now_s, |a| a.target()).or_else(|| self.hexapod(now_s, of_hexapod).flatten())
     }
 
     /// Whether these instruments see light of their own where they stand alone: a controller that aligns needs light that

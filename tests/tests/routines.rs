@@ -9,7 +9,7 @@ use drivers::motion::MotionError;
 use firstlight::benches;
 use firstlight::wiring::{WorldPorts, wiring};
 use recipes::{Axis, Recipe};
-use sim::{BackDoor, World};
+use sim::{BackDoor, Fault, World};
 use station::bench::{Bench, BenchError, Routine};
 use station::config::BenchConfig;
 use station::event::{Event, EventSink, Outcome, RunEnd};
@@ -26,13 +26,17 @@ fn bench_text() -> String {
 }
 
 fn recipe(method: &str) -> Recipe {
-    let text = recipes::named("400g-fr4").unwrap();
-    let text = text
-        .replace("fixture = \"receptacle\"", "fixture = \"fibre-array\"")
-        .replace("axes = [\"x\", \"y\", \"z\"]", "axes = [\"x\", \"y\"]")
-        .replace("upper = 1.8", "upper = 9")
-        .replace("method = \"engine\"", &format!("method = \"{method}\""));
+    let text = recipe_text(method);
+    let text = text.replace("fixture = \"receptacle\"", "fixture = \"fibre-array\"");
     Recipe::parse(&text).map_err(|f| f.0.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap()
+}
+
+/// x and y of a single fibre by a method.
+fn recipe_text(method: &str) -> String {
+    let text = recipes::named("400g-fr4").unwrap();
+    text.replace("axes = [\"x\", \"y\", \"z\"]", "axes = [\"x\", \"y\"]")
+        .replace("upper = 1.8", "upper = 9")
+        .replace("method = \"engine\"", &format!("method = \"{method}\""))
 }
 
 /// Hears what the peak search says and leaves across the light.
@@ -169,5 +173,197 @@ fn a_bench_without_such_a_controller_is_told_before_anything_is_opened() {
         bench.reference().await.unwrap();
         let refused = bench.run_routine(Routine::Gradient { radius_um: 1.0, reach_um: 10.0 }).await.unwrap_err();
         assert!(!matches!(refused, BenchError::Motion(MotionError::Line(_))), "{refused}");
+    });
+}
+
+/// The receptacle bench with a tracker, whose vertical piezo goes against y as the stage's y does; and more of its table.
+fn tracked_text(more: &str) -> String {
+    let bench = benches::named("receptacle").unwrap();
+    format!("{bench}\n{TRACKER}vertical = \"-y\"\n{more}\n")
+}
+
+const TRACKER: &str = "[ports.tracker]\nserial = \"/tmp/firstlight/tracker\"\n\n[tracker]\ndriver = \"thorlabs-apt\"\n\
+                       port = \"tracker\"\nmodel = \"KNA101\"\nhorizontal = \"x\"\ntravel_um = 20\n";
+
+fn tracked() -> Recipe {
+    Recipe::parse(&recipe_text("track")).unwrap()
+}
+
+/// What the alignment said, and how far across the light it ended.
+async fn aligned(bench: &mut Bench, door: &BackDoor, recipe: &Recipe) -> (String, f64) {
+    let mut watch = watch(door);
+    let end = run(bench, recipe, &mut watch).await;
+    assert_eq!(end.outcome, Outcome::Pass, "{end:?} {:?}", watch.said);
+    let said = watch.said.iter().find(|m| m.contains("by the controller")).unwrap();
+    (said.clone(), watch.off_um)
+}
+
+/// Says what a tracker sent and heard so far.
+fn tracker_said(bench: &Bench) -> String {
+    bench.instruments().into_iter().find(|(name, ..)| name == "tracker").unwrap().2
+}
+
+#[test]
+fn piezos_track_the_light_and_the_stage_takes_over_where_they_ended() {
+    let on_hexapod = format!("{}\n{TRACKER}vertical = \"y\"\n", bench_text());
+    for (text, recipe) in [(tracked_text(""), tracked()), (on_hexapod, recipe("track"))] {
+        at_bench(&text, async |bench, door, _| {
+            let (said, off_um) = aligned(bench, &door, &recipe).await;
+            assert!(said.contains("track by the controller") && said.contains("confirmed"), "{said}");
+            assert!(off_um < 0.6, "{off_um} um off, {said}");
+            // The piezos are back at their middle: the fibre is where the stage is.
+            bench.approach(&[(Axis::X, 0.0), (Axis::Y, 0.0), (Axis::Z, 3000.0)]).await.unwrap();
+            let fibre = door.truth().fibre_um;
+            assert!(fibre[0].hypot(fibre[1]) < 1.0, "{fibre:?}");
+        });
+    }
+}
+
+#[test]
+fn a_tracker_that_would_leave_the_envelope_or_be_too_fast_is_sent_nothing() {
+    let slow = tracked_text("").replace("near_velocity_um_s = 3000", "near_velocity_um_s = 300");
+    at_bench(&slow, async |bench, door, _| {
+        bench.reference().await.unwrap();
+        bench.back_off().await.unwrap();
+        bench.approach(&[(Axis::X, 480.0), (Axis::Y, 0.0), (Axis::Z, 0.0)]).await.unwrap();
+        let before = (door.truth().fibre_um, tracker_said(bench));
+        let track = |radius_um: f64, reach_um: f64| Routine::Track { radius_um, reach_um };
+        let refused = bench.run_routine(track(0.3, 15.0)).await.unwrap_err();
+        assert!(matches!(refused, BenchError::KeepOut { axis: Axis::X, .. }), "{refused}");
+        let fast = bench.run_routine(track(0.7, 5.0)).await.unwrap_err();
+        assert!(matches!(fast, BenchError::RoutineTooFast { .. }), "{fast}");
+        let after = (door.truth().fibre_um, tracker_said(bench));
+        assert!(before.0.iter().zip(after.0).all(|(a, b)| (a - b).abs() < 0.1), "{before:?} {after:?}");
+        assert_eq!(before.1, after.1);
+    });
+}
+
+#[test]
+fn light_beyond_the_piezos_travel_is_reached_in_turns_with_the_stage_and_not_beyond_the_reach() {
+    at_bench(&tracked_text(""), async |bench, door, _| {
+        bench.reference().await.unwrap();
+        bench.back_off().await.unwrap();
+        bench.source_on(0.02, Duration::from_secs(20)).await.unwrap();
+        let focus = door.truth().focus_um;
+        let beside = [(Axis::X, focus[0] + 12.0), (Axis::Y, focus[1]), (Axis::Z, 0.0)];
+        let off_um = || {
+            let truth = door.truth();
+            (truth.fibre_um[0] - focus[0]).hypot(truth.fibre_um[1] - focus[1])
+        };
+        for (reach_um, found) in [(15.0, true), (5.0, false)] {
+            bench.approach(&beside).await.unwrap();
+            assert!((off_um() - 12.0).abs() < 1.0, "{}", off_um());
+            let ran = bench.run_routine(Routine::Track { radius_um: 0.7, reach_um }).await.unwrap();
+            assert_eq!((ran.success, off_um() < 0.6), (found, found), "reach {reach_um}: {} um off", off_um());
+            let stage = bench.pose().await.unwrap();
+            let fibre = door.truth().fibre_um;
+            assert!((stage[Axis::X] - fibre[0]).abs() < 1.0, "the piezos are at their middle: {stage:?} {fibre:?}");
+            bench.back_off().await.unwrap();
+        }
+    });
+}
+
+/// Whether the fibre circles: how far it goes across the light within a part of a circle, um.
+async fn circling_um(door: &BackDoor, clock: &Clock) -> f64 {
+    let before = door.truth();
+    clock.sleep(Duration::from_millis(7)).await;
+    let after = door.truth();
+    (before.fibre_um[0] - after.fibre_um[0]).hypot(before.fibre_um[1] - after.fibre_um[1])
+}
+
+/// Looks for the circle, twice as many as a whole run is long.
+const LOOKS: usize = 6000;
+
+/// Stops a run once the tracker circles; how it ended, and how far the fibre went across the light soon after.
+async fn stopped_in_circles(bench: &mut Bench, door: &BackDoor, clock: &Clock, just_before: &str) -> (RunEnd, f64) {
+    let (sender, mut stop) = stop();
+    let recipe = tracked();
+    let mut watch = watch(door);
+    let job = Job { recipe: &recipe, launched: LaunchedSource::Tap, keep_transcripts: false };
+    let run = sequence::run(bench, &job, &mut stop, &mut watch);
+    let stopper = async {
+        for _ in 0..LOOKS {
+            let stood = !door.truth().moving;
+            if circling_um(door, clock).await > 0.3 && stood && !door.truth().moving {
+                break;
+            }
+        }
+        // Most of the first round: the centre is on its way.
+        clock.sleep(Duration::from_millis(150)).await;
+        if !just_before.is_empty() {
+            door.inject(Fault::parse(just_before).unwrap());
+        }
+        sender.stop(StopReason::Operator);
+        clock.sleep(Duration::from_millis(40)).await;
+        circling_um(door, clock).await
+    };
+    let (end, still_um) = tokio::join!(run, stopper);
+    assert!(watch.began_s.is_some() && watch.samples == 0, "stopped within the search");
+    (end, still_um)
+}
+
+#[test]
+fn a_stop_while_tracking_latches_at_once_and_the_next_run_begins_from_the_middle() {
+    at_bench(&tracked_text(""), async |bench, door, clock| {
+        let (end, still_um) = stopped_in_circles(bench, &door, &clock, "").await;
+        assert_eq!((end.outcome, end.safe), (Outcome::Aborted, true), "{end:?}");
+        assert!(still_um < 0.1, "{still_um}");
+        // Parked, with the piezos where the stop latched them.
+        let off_um = |fibre: [f64; 3]| fibre[0].hypot(fibre[1]);
+        let parked = door.truth().fibre_um;
+        assert!(parked[2] > 3000.0 && off_um(parked) > 1.5, "{parked:?}");
+        bench.reference().await.unwrap();
+        assert!(off_um(door.truth().fibre_um) < 1.0, "{:?}", door.truth().fibre_um);
+        let (said, off_um) = aligned(bench, &door, &tracked()).await;
+        assert!(said.contains("confirmed") && off_um < 0.6, "{off_um} um off, {said}");
+    });
+}
+
+#[test]
+fn a_tracker_that_does_not_answer_keeps_the_part_from_no_retreat_and_is_named() {
+    at_bench(&tracked_text(""), async |bench, door, clock| {
+        let (end, _) = stopped_in_circles(bench, &door, &clock, "port-gone:tracker").await;
+        assert_eq!((end.outcome, end.safe), (Outcome::Aborted, false), "{end:?}");
+        assert!(end.message.as_ref().unwrap().contains("the tracker may still follow the light"), "{end:?}");
+        assert!(door.truth().fibre_um[2] > 3000.0, "it was parked");
+    });
+}
+
+#[test]
+fn where_a_tracker_has_no_light_or_loses_it_or_leads_the_stage_astray_the_engine_searches() {
+    let astray = tracked_text("").replace("\"-y\"", "\"y\"");
+    // Out of phase by half a turn the loop walks downhill, out of the light.
+    for text in [tracked_text("threshold_na = 1e6"), tracked_text("lag_deg = [189, 189]"), astray] {
+        at_bench(&text, async |bench, door, _| {
+            let (said, off_um) = aligned(bench, &door, &tracked()).await;
+            assert!(said.contains("found nothing better") && off_um < 0.6, "{off_um} um off, {said}");
+        });
+    }
+}
+
+#[test]
+fn auto_predicts_a_tracker_too_and_takes_it_where_every_move_is_slow() {
+    let slow = tracked_text("").replace("settle_ms = 5", "settle_ms = 1500");
+    for (text, by_tracker) in [(tracked_text(""), false), (slow, true)] {
+        at_bench(&text, async |bench, door, _| {
+            let mut watch = watch(&door);
+            let end = run(bench, &Recipe::parse(&recipe_text("auto")).unwrap(), &mut watch).await;
+            assert_eq!(end.outcome, Outcome::Pass, "{end:?}");
+            let said = watch.said.iter().find(|m| m.contains("predicted engine")).unwrap();
+            assert!(said.contains(", track "), "{said}");
+            assert_eq!(said.contains("track by the controller"), by_tracker, "{said}");
+        });
+    }
+}
+
+#[test]
+fn a_bench_without_a_tracker_is_told_before_anything_is_opened() {
+    let text = benches::named("receptacle").unwrap();
+    let config = BenchConfig::parse(text).unwrap();
+    let problems = preflight(&tracked(), &config, None, jiff::Timestamp::UNIX_EPOCH);
+    assert!(problems.iter().any(|p| p.message.contains("step 5 (peak)")), "{problems:?}");
+    at_bench(text, async |bench, _, _| {
+        let refused = bench.run_routine(Routine::Track { radius_um: 0.7, reach_um: 5.0 }).await.unwrap_err();
+        assert!(matches!(refused, BenchError::NoTracker), "{refused}");
     });
 }

@@ -91,8 +91,12 @@ impl DitherTracker for NanoTrak {
 
     async fn connect(&mut self, setup: &TrackSetup) -> Result<(), MotionError> {
         self.apt.identify(|class| class == Class::NanoTrak).await?;
-        self.travel_um = setup.travel_um;
         self.latch().await?;
+        self.set_up(setup).await
+    }
+
+    async fn set_up(&mut self, setup: &TrackSetup) -> Result<(), MotionError> {
+        self.travel_um = setup.travel_um;
         #[expect(clippy::cast_possible_truncation, reason = "what the message holds")]
         let threshold = setup.threshold_a as f32;
         self.set("tracking threshold", codec::SET_NT_THRESHOLD, &threshold.to_le_bytes()).await?;

@@ -286,6 +286,7 @@ fn a_nanotrak_is_set_up_as_in_the_dialogue_tracks_and_latches() {
         assert!((amperes - 1.5e-6).abs() < 1e-9, "{amperes}");
         assert_eq!(driver.track_for(ms(500)).await.unwrap(), TrackState::Tracking);
         assert_eq!(driver.state().await.unwrap(), TrackState::Latched);
+        driver.set_up(&TrackSetup { diameter_um: 1.0, ..setup }).await.unwrap();
         let heard = heard.borrow();
         // thorlabs-apt-protocol: latch, threshold 1e-7, gain 600, track; the frequency word 160 is 43.75 Hz.
         for bytes in [
@@ -297,7 +298,9 @@ fn a_nanotrak_is_set_up_as_in_the_dialogue_tracks_and_latches() {
         ] {
             assert!(heard.iter().any(|m| m == bytes), "{bytes:02x?}");
         }
-        assert!(heard.iter().any(|m| m[..2] == [0x18, 0x06] && m[10..12] == [0xa0, 0]));
+        let circles: Vec<_> = heard.iter().filter(|m| m[..2] == [0x18, 0x06]).collect();
+        let diameters: Vec<u16> = circles.iter().map(|m| u16::from_le_bytes([m[8], m[9]])).collect();
+        assert!(circles[0][10..12] == [0xa0, 0] && diameters == [6554, 3277], "{circles:02x?}");
     });
 }
 

@@ -45,6 +45,10 @@ impl Inner {
                 pose.um[k] += carried.um[k];
                 pose.rad[k] += carried.rad[k];
             }
+            let ridden = hexapod.ridden(&self.plan.axes, |name| dither::displacement(&self.dithers, name, now_s));
+            for (at, by) in pose.um.iter_mut().zip(ridden) {
+                *at += by;
+            }
         }
         let drift = self.drift.um(now_s, &self.heater());
         let shake = self.vibration.as_ref().map_or([0.0; 3], |v| v.um(now_s));

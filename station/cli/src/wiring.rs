@@ -6,6 +6,9 @@ use sim::{InstrumentWiring, LineSettings, Link, MeterChannel, PortWiring, Switch
 use station::bench::Ports;
 use station::config::{BenchConfig, Instrument, Role, Switch, SwitchSide};
 
+/// The tracker of a bench file that names no model.
+const TRACKER: &str = "KNA101";
+
 /// What is connected to what, without signs, scales and frames: those are the bench file's opinion, not the world's.
 pub fn wiring(config: &BenchConfig) -> Wiring {
     let ports =
@@ -25,6 +28,11 @@ pub fn wiring(config: &BenchConfig) -> Wiring {
     }
     if let Some(switch) = &config.switch {
         instruments.push(instrument(&switch.instrument, behind(switch, config)));
+    }
+    if let Some(tracker) = &config.tracker {
+        let axes = tracker.axes.iter().zip(["1", "2"]).map(|((axis, _), piezo)| (axis.to_string(), piezo.to_string()));
+        let wired = instrument(&tracker.instrument, sim::Role::Motion { axes: axes.collect() });
+        instruments.push(InstrumentWiring { model: wired.model.or(Some(TRACKER.into())), ..wired });
     }
     instruments.push(instrument(&config.source.instrument, sim::Role::Source));
     Wiring { ports, instruments }

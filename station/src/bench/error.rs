@@ -87,6 +87,9 @@ pub enum BenchError {
         "no controller of the bench moves both axes across the light, sees the light and can be kept within the envelope"
     )]
     NoRoutine,
+    /// The bench has nothing that follows the light.
+    #[error("the bench has no tracker")]
+    NoTracker,
     /// A controller's analog input sees no light.
     #[error("{instrument}: analog input {input} sees no light")]
     InputDark {
@@ -181,6 +184,7 @@ impl BenchError {
             BenchError::NoRoutine => {
                 "choose another `method`, or give the controller's `analog_input` in the bench file if it has alignment routines"
             }
+            BenchError::NoTracker => "choose another `method`, or give the bench file a [tracker] table",
             BenchError::InputDark { .. } => {
                 "look at the photodiode on that input and at `analog_input` in the bench file"
             }

@@ -12,6 +12,7 @@ mod routine;
 mod safe;
 mod stream;
 mod sweep;
+mod tracking;
 
 use std::collections::BTreeMap;
 
@@ -23,6 +24,7 @@ use drivers::motion::{ChannelSetup, MotionController, MotionError};
 use drivers::registry;
 use drivers::source::{LightSource, SourceSetup};
 use drivers::switch::OpticalSwitch;
+use drivers::tracker::DitherTracker;
 use drivers::transport::{self, Address, OpenError, Stream};
 use recipes::Axis;
 use units::clock::Clock;
@@ -71,6 +73,7 @@ pub struct Bench {
     meters: BTreeMap<String, Box<dyn PowerMeter>>,
     source: Box<dyn LightSource>,
     switch: Option<Box<dyn OpticalSwitch>>,
+    tracker: Option<Box<dyn DitherTracker>>,
     /// The fibre's port that the switch leads to the meter; `None` where in doubt.
     through: Option<u32>,
     /// Stage pose last commanded; `None` after anything that leaves it in doubt.
@@ -93,7 +96,8 @@ impl Bench {
         let meters = config.meters.values().map(|m| &m.instrument);
         let light = std::iter::once(&config.source.instrument).chain(config.switch.as_ref().map(|s| &s.instrument));
         let controllers = config.controllers.values().map(|c| &c.instrument);
-        for instrument in light.chain(controllers).chain(meters) {
+        let tracker = config.tracker.as_ref().map(|t| &t.instrument);
+        for instrument in light.chain(controllers).chain(tracker).chain(meters) {
             let address = &config.ports[&instrument.port];
             match ports.open(&instrument.port, address).await {
                 Ok(stream) => {
@@ -134,6 +138,11 @@ impl Bench {
             let made = registry::switch(&i.driver, line(i)?, i.expected.clone()).ok_or_else(|| no_driver(i))?;
             switch = Some(made);
         }
+        let mut tracker = None;
+        if let Some(i) = config.tracker.as_ref().map(|t| &t.instrument) {
+            let made = registry::tracker(&i.driver, line(i)?, i.expected.clone()).ok_or_else(|| no_driver(i))?;
+            tracker = Some(made);
+        }
         Ok(Bench {
             config,
             clock,
@@ -141,6 +150,7 @@ impl Bench {
             meters,
             source,
             switch,
+            tracker,
             through: None,
             commanded: None,
             confined: None,
@@ -149,8 +159,8 @@ impl Bench {
         })
     }
 
-    /// Brings every instrument to a known state, item by item: source off first, then controllers, then meters and the switch.
-    /// Nothing moves.
+    /// Brings every instrument to a known state, item by item: source off first, then the tracker, which is latched, then
+    /// controllers, then meters and the switch. Nothing moves.
     ///
     /// # Errors
     /// The first instrument that is another one, does not answer, or does not take its settings.
@@ -158,6 +168,7 @@ impl Bench {
         self.connect_source(wavelength_nm).await?;
         self.can_move = false;
         self.commanded = None;
+        self.connect_tracker().await?;
         for (name, controller) in &mut self.controllers {
             let setup: Vec<ChannelSetup> =
                 self.config.axes.iter().filter(|a| a.controller == *name).map(channel_setup).collect();
@@ -219,6 +230,7 @@ impl Bench {
             || self.controllers.values().any(|c| simulated(c.identity()))
             || self.meters.values().any(|m| simulated(m.identity()))
             || self.switch.as_ref().is_some_and(|s| simulated(s.identity()))
+            || self.tracker.as_ref().is_some_and(|t| simulated(t.identity()))
     }
 
     /// The bench file.
@@ -235,6 +247,7 @@ impl Bench {
     pub fn instruments(&self) -> Vec<(String, String, String)> {
         let mut all = vec![(self.source.name(), self.source.identity(), self.source.tap())];
         all.extend(self.controllers.values().map(|c| (c.name(), c.identity(), c.tap())));
+        all.extend(self.tracker.iter().map(|t| (t.name(), t.identity(), t.tap())));
         all.extend(self.meters.values().map(|m| (m.name(), m.identity(), m.tap())));
         all.extend(self.switch.iter().map(|s| (s.name(), s.identity(), s.tap())));
         all.into_iter()

@@ -203,7 +203,8 @@ impl Bench {
         Ok(all)
     }
 
-    /// References the stage axes that are not, in the bench file's order (the optical axis first), and returns them.
+    /// References the stage axes that are not, in the bench file's order (the optical axis first), and returns them. A tracker
+    /// that was left elsewhere is brought to the middle of its travel, so that the fibre is where the stage is.
     ///
     /// # Errors
     /// Controller errors.
@@ -217,6 +218,7 @@ impl Bench {
                 controller.reference(&setup.channel).await?;
             }
         }
+        self.centre_tracker().await?;
         Ok(order)
     }
 

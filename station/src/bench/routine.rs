@@ -4,9 +4,10 @@ use std::f64::consts::TAU;
 use std::time::Duration;
 
 use drivers::alignment::{Aligned, AreaScan, Estimate, FastAlignment, GradientSearch, Path, Span, Then};
+use recipes::Axis;
 
 use super::frame::{Pose, to_optical};
-use super::{Bench, BenchError, envelope};
+use super::{Bench, BenchError, envelope, tracking};
 use crate::config::{AxisConfig, BenchConfig};
 
 /// What a controller is to do by itself with the stage axes across the light, around where they are.
@@ -25,6 +26,13 @@ pub enum Routine {
         reach_um: f64,
         /// Distance between lines, um.
         pitch_um: f64,
+    },
+    /// Piezos on top of the stage circle on the light and follow it; the stage takes over where they end.
+    Track {
+        /// Radius of the circle, um.
+        radius_um: f64,
+        /// The stage takes over no more than this along each axis, um.
+        reach_um: f64,
     },
 }
 
@@ -78,20 +86,40 @@ pub fn has_routines(config: &BenchConfig) -> bool {
 impl Routine {
     /// How long it takes, seconds, on these axes; of a gradient search about.
     pub fn predicted_s(self, config: &BenchConfig) -> f64 {
-        let Some((axes, _)) = lateral(config) else { return f64::INFINITY };
-        let acceleration = slower(axes);
-        match self {
+        let own = lateral(config).map(|(axes, _)| slower(axes));
+        let seconds = match self {
             // Some circles on the way for each change of direction.
-            Routine::Gradient { radius_um, .. } => {
-                3.0 * f64::from(DIRECTION_CHANGES) / circles_hz(radius_um, acceleration)
-            }
-            Routine::Area { reach_um, pitch_um } => reach_um / pitch_um / lines_hz(reach_um, acceleration),
-        }
+            Routine::Gradient { .. } => own.map(|a| 3.0 * f64::from(DIRECTION_CHANGES) / self.hz(a)),
+            Routine::Area { reach_um, pitch_um } => own.map(|a| reach_um / pitch_um / self.hz(a)),
+            Routine::Track { reach_um, .. } => tracking::predicted_s(config, reach_um),
+        };
+        seconds.unwrap_or(f64::INFINITY)
     }
 
     fn reach_um(self) -> f64 {
         match self {
-            Routine::Gradient { reach_um, .. } | Routine::Area { reach_um, .. } => reach_um,
+            Routine::Gradient { reach_um, .. } | Routine::Area { reach_um, .. } | Routine::Track { reach_um, .. } => {
+                reach_um
+            }
+        }
+    }
+
+    /// Circles or lines a second that axes of this acceleration (um/s^2) can follow, Hz.
+    fn hz(self, acceleration: f64) -> f64 {
+        match self {
+            Routine::Gradient { radius_um, .. } | Routine::Track { radius_um, .. } => {
+                circles_hz(radius_um, acceleration)
+            }
+            Routine::Area { reach_um, .. } => lines_hz(reach_um, acceleration),
+        }
+    }
+
+    /// The greatest speed of an axis at so many circles or lines a second, um/s.
+    pub(super) fn speed(self, hz: f64) -> f64 {
+        match self {
+            // The centre walks no faster than the circle goes round.
+            Routine::Gradient { radius_um, .. } | Routine::Track { radius_um, .. } => 2.0 * TAU * radius_um * hz,
+            Routine::Area { reach_um, .. } => TAU * reach_um * hz,
         }
     }
 }
@@ -116,14 +144,17 @@ impl Bench {
     /// the envelope, too fast near contact, or where the controller cannot be kept within it.
     ///
     /// # Errors
-    /// [`BenchError::NoRoutine`]; refusals of the envelope; controller errors.
+    /// [`BenchError::NoRoutine`], [`BenchError::NoTracker`]; refusals of the envelope; controller errors.
     pub async fn run_routine(&mut self, routine: Routine) -> Result<Ran, BenchError> {
+        if let Routine::Track { radius_um, reach_um } = routine {
+            return self.track(radius_um, reach_um).await;
+        }
         let Some((axes, input)) = lateral(&self.config) else { return Err(BenchError::NoRoutine) };
         let axes = axes.map(Clone::clone);
         let here = self.stage_commanded().await?;
         let reach = routine.reach_um() + MARGIN_UM;
         let limits = self.confines(here, &axes, reach)?;
-        self.check_speed(routine, &axes, here)?;
+        self.check_speed(routine.speed(routine.hz(slower(axes.each_ref()))), axes.each_ref().map(|a| a.axis), here)?;
         let limits: Vec<(&str, f64, f64)> = limits.iter().map(|(c, low, high)| (c.as_str(), *low, *high)).collect();
         let controller = self.controllers.get_mut(&axes[0].controller).ok_or(BenchError::NoRoutine)?;
         let Some(own) = controller.alignment().filter(|a| a.can_confine()) else { return Err(BenchError::NoRoutine) };
@@ -157,10 +188,7 @@ impl Bench {
 
     /// The channels' limits of the box around here, in controller coordinates; refused where it is outside the envelope.
     fn confines(&self, here: Pose, axes: &[AxisConfig; 2], reach: f64) -> Result<Vec<(String, f64, f64)>, BenchError> {
-        for (a, b) in [(-reach, -reach), (-reach, reach), (reach, -reach), (reach, reach)] {
-            let corner = here.with(&[(axes[0].axis, here[axes[0].axis] + a), (axes[1].axis, here[axes[1].axis] + b)]);
-            envelope::check(&self.config, here, corner)?;
-        }
+        self.check_around(here, axes.each_ref().map(|a| a.axis), reach)?;
         let limit = |a: &AxisConfig| {
             let ends = [-reach, reach].map(|r| a.to_controller(here[a.axis] + r));
             (a.channel.clone(), ends[0].min(ends[1]), ends[0].max(ends[1]))
@@ -168,17 +196,21 @@ impl Bench {
         Ok(axes.iter().map(limit).collect())
     }
 
+    /// Refused where a corner of the square around here is outside the envelope.
+    pub(super) fn check_around(&self, here: Pose, axes: [Axis; 2], reach: f64) -> Result<(), BenchError> {
+        for (a, b) in [(-reach, -reach), (-reach, reach), (reach, -reach), (reach, reach)] {
+            let corner = here.with(&[(axes[0], here[axes[0]] + a), (axes[1], here[axes[1]] + b)]);
+            envelope::check(&self.config, here, corner)?;
+        }
+        Ok(())
+    }
+
     /// Near contact nothing is faster than the envelope says, a controller's circle neither.
-    fn check_speed(&self, routine: Routine, axes: &[AxisConfig; 2], here: Pose) -> Result<(), BenchError> {
-        let acceleration = slower(axes.each_ref());
-        let speed = match routine {
-            Routine::Gradient { radius_um, .. } => 2.0 * TAU * radius_um * circles_hz(radius_um, acceleration),
-            Routine::Area { reach_um, .. } => TAU * reach_um * lines_hz(reach_um, acceleration),
-        };
+    pub(super) fn check_speed(&self, speed: f64, axes: [Axis; 2], here: Pose) -> Result<(), BenchError> {
         for axis in axes {
-            let limit = envelope::velocity(&self.config, axis.axis, here, here);
+            let limit = envelope::velocity(&self.config, axis, here, here);
             if speed > limit {
-                return Err(BenchError::RoutineTooFast { axis: axis.axis, speed, limit });
+                return Err(BenchError::RoutineTooFast { axis, speed, limit });
             }
         }
         Ok(())
@@ -219,6 +251,7 @@ async fn search(
             let limit = scan.step.length / scan.velocity + SCAN_GRACE_S;
             own.area_scan(&scan, Duration::from_secs_f64(limit)).await?
         }
+        Routine::Track { .. } => return Err(BenchError::NoRoutine),
     };
     let end = own.input(input).await?;
     Ok((done, end))

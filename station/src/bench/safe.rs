@@ -24,8 +24,8 @@ impl Safety {
     }
 }
 
-/// Stops every controller and switches the source off, each on its own: one that is not there keeps no other from being
-/// stopped. What could not be done, in words.
+/// Stops every controller, latches the tracker and switches the source off, each on its own: one that is not there keeps no
+/// other from being stopped. What could not be done, in words.
 pub async fn stop_everything(config: &BenchConfig, clock: Clock, ports: &dyn Ports) -> Vec<String> {
     let mut problems = Vec::new();
     for i in config.controllers.values().map(|c| &c.instrument) {
@@ -37,6 +37,16 @@ pub async fn stop_everything(config: &BenchConfig, clock: Clock, ports: &dyn Por
             Err(e) => Err(e),
         };
         problems.extend(stopped.err());
+    }
+    if let Some(i) = config.tracker.as_ref().map(|t| &t.instrument) {
+        let latched = match line(i, config, &clock, ports).await {
+            Ok(line) => match registry::tracker(&i.driver, line, i.expected.clone()) {
+                Some(mut tracker) => tracker.latch().await.map_err(|e| e.to_string()),
+                None => Err(no_driver(i).to_string()),
+            },
+            Err(e) => Err(e),
+        };
+        problems.extend(latched.err());
     }
     let i = &config.source.instrument;
     let off = match line(i, config, &clock, ports).await {
@@ -59,11 +69,14 @@ async fn line(i: &Instrument, config: &BenchConfig, clock: &Clock, ports: &dyn P
 }
 
 impl Bench {
-    /// Stops all axes, switches the source off, backs off along the optical axis alone, then parks. Goes on with what
-    /// it can when something fails; motion only after everything stands and only from a known position.
+    /// Stops all axes, latches the tracker, switches the source off, backs off along the optical axis alone, then parks. Goes on
+    /// with what it can when something fails; motion only after every axis stands and only from a known position.
     pub async fn make_safe(&mut self, phase: Phase) -> Safety {
-        let mut safety = Safety { problems: self.halt().await, notes: Vec::new() };
-        let stopped = safety.is_safe();
+        let (mut problems, unlatched) = self.stand().await;
+        let stopped = problems.is_empty();
+        // Piezos across the light are no reason to leave the part near contact.
+        problems.extend(unlatched);
+        let mut safety = Safety { problems, notes: Vec::new() };
         if let Err(e) = self.source.switch_off().await {
             safety.problems.push(format!("the source may be on: {e}"));
         }
@@ -80,19 +93,39 @@ impl Bench {
         safety
     }
 
-    /// Stops every axis where it is; what did not confirm it, in words.
+    /// Stops every axis where it is and latches the tracker; what did not confirm it, in words.
     pub async fn halt(&mut self) -> Vec<String> {
-        let mut problems = Vec::new();
-        for (name, controller) in &mut self.controllers {
-            if let Err(e) = controller.stop_all().await {
-                problems.push(format!("{name} did not confirm its stop: {e}"));
+        let (mut problems, unlatched) = self.stand().await;
+        problems.extend(unlatched);
+        problems
+    }
+
+    /// As [`Bench::halt`], with what the axes did not confirm apart from what the tracker did not.
+    async fn stand(&mut self) -> (Vec<String>, Option<String>) {
+        let (controllers, tracker) = (&mut self.controllers, &mut self.tracker);
+        let stop = async {
+            let mut problems = Vec::new();
+            for (name, controller) in controllers {
+                if let Err(e) = controller.stop_all().await {
+                    problems.push(format!("{name} did not confirm its stop: {e}"));
+                }
             }
-        }
+            problems
+        };
+        let latch = async {
+            let latched = match tracker {
+                Some(tracker) => tracker.latch().await,
+                None => Ok(()),
+            };
+            latched.err().map(|e| format!("the tracker may still follow the light: {e}"))
+        };
+        // Neither waits for the other: whichever does not answer, the other one stands at once.
+        let (mut problems, unlatched) = tokio::join!(biased; stop, latch);
         self.commanded = None;
         if let Err(e) = self.release_confined().await {
             problems.push(format!("the soft limits of a routine stay in force: {e}"));
         }
-        problems
+        (problems, unlatched)
     }
 
     async fn park_if_known(&mut self, safety: &mut Safety) {

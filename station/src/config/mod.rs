@@ -187,6 +187,32 @@ impl Switch {
     }
 }
 
+/// A controller that follows the light by itself with two piezos on top of the stage.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tracker {
+    /// The instrument.
+    pub instrument: Instrument,
+    /// The stage axes that its horizontal and its vertical piezo lie along, across the light, and the sense of each: +1 or -1.
+    pub axes: [(Axis, f64); 2],
+    /// Travel of both piezos, um.
+    pub travel_um: f64,
+    /// Circles a second, Hz.
+    pub frequency_hz: f64,
+    /// Gain of its loop against the maker's usual.
+    pub gain: f64,
+    /// Lag of both piezos at this frequency, degrees.
+    pub lag_deg: [f64; 2],
+    /// Photocurrent that is light, A: with less it does not follow.
+    pub threshold_a: f64,
+}
+
+impl Tracker {
+    /// Displacement of both stage axes by piezos at a place of their travel, um.
+    pub fn displacement(&self, centre_um: [f64; 2]) -> [f64; 2] {
+        [0, 1].map(|side| self.axes[side].1 * (centre_um[side] - self.travel_um / 2.0))
+    }
+}
+
 /// The light source of the bench.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Source {
@@ -234,6 +260,8 @@ pub struct BenchConfig {
     pub meters: BTreeMap<String, Meter>,
     /// The optical switch, if the bench has one.
     pub switch: Option<Switch>,
+    /// The controller that follows the light, if the bench has one.
+    pub tracker: Option<Tracker>,
     /// Channels in the order of the file.
     pub channels: Vec<Channel>,
     /// The source.

@@ -1,6 +1,7 @@
 //! From text to a [`BenchConfig`], or every fault at once.
 
 mod light;
+mod tracker;
 
 use std::collections::BTreeMap;
 
@@ -37,6 +38,7 @@ fn bench(root: &Table<'_>) -> Option<BenchConfig> {
     let switch = light::switch(root, &mut owners);
     let (axes, named) = axes(root, &controllers);
     let frame = root.need_table("frame").and_then(|t| frame(&t, &axes, &named));
+    let tracker = tracker::tracker(root, &mut owners, frame.as_ref());
     let (park, park_order) = park(root, &axes, &named);
     let referencing = referencing(root, &named, frame.as_ref());
     let channels = light::channels(root, &meters);
@@ -55,6 +57,7 @@ fn bench(root: &Table<'_>) -> Option<BenchConfig> {
         referencing,
         meters,
         switch,
+        tracker,
         channels,
         source: source?,
         reference,

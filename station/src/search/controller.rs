@@ -8,6 +8,8 @@ use crate::bench::Routine;
 
 /// Circle of a gradient search in mode radii: a slope that is seen, a loss that is small.
 const CIRCLE: f64 = 0.4;
+/// Circle of a tracker: its loop at the maker's usual gain closes in within some five circles of this, and wider ones overshoot.
+const TRACKED_CIRCLE: f64 = 0.15;
 /// Lines of a scan are so far apart, in mode radii.
 const PITCH: f64 = 0.5;
 /// What a routine is trusted to leave, in mode radii, one standard deviation.
@@ -34,6 +36,9 @@ impl Setup {
     fn routine(&self, method: Method) -> Routine {
         match method {
             Method::AreaScan => Routine::Area { reach_um: self.reach_um, pitch_um: PITCH * self.mode_radius_um },
+            Method::Track => {
+                Routine::Track { radius_um: TRACKED_CIRCLE * self.mode_radius_um, reach_um: self.reach_um }
+            }
             _ => {
                 let radius_um = CIRCLE * self.mode_radius_um;
                 Routine::Gradient { radius_um, reach_um: self.reach_um + 2.0 * radius_um }
@@ -51,8 +56,8 @@ pub struct Searched {
     pub said: String,
 }
 
-/// The method that is predicted to be done first, and the predicted times in words: the engine, or a routine of the
-/// controller where it has one and two axes across the light are all that is searched.
+/// The method that is predicted to be done first, and the predicted times in words: the engine, or a routine of a
+/// controller where the bench has one and two axes across the light are all that is searched.
 pub fn choose(probe: &dyn Probe, setup: &Setup, axes: &[Axis]) -> (Method, String) {
     #[expect(clippy::cast_precision_loss, reason = "six axes at the most")]
     let readings = READINGS + READINGS_AN_AXIS * axes.len().saturating_sub(2) as f64;
@@ -61,7 +66,7 @@ pub fn choose(probe: &dyn Probe, setup: &Setup, axes: &[Axis]) -> (Method, Strin
     let mut predicted = vec![(Method::Engine, readings * one_s)];
     // A controller sees one channel, and knows no more than two axes.
     if axes.iter().all(|a| matches!(a, Axis::X | Axis::Y)) && probe.info().channels.len() == 1 {
-        let own = [Method::GradientSearch, Method::AreaScan].into_iter().filter_map(|m| {
+        let own = [Method::GradientSearch, Method::AreaScan, Method::Track].into_iter().filter_map(|m| {
             let routine_s = probe.routine_s(setup.routine(m))?;
             Some((m, routine_s + CONFIRMING * one_s))
         });

@@ -73,7 +73,7 @@ pub async fn align(probe: &mut dyn Probe, aim: &Aim<'_>, method: Method) -> Resu
     let mut found = match method {
         Method::Engine => by_engine(probe, aim).await?,
         Method::Parabola => by_parabolas(probe, aim).await?,
-        Method::GradientSearch | Method::AreaScan => by_controller(probe, aim, method).await?,
+        Method::GradientSearch | Method::AreaScan | Method::Track => by_controller(probe, aim, method).await?,
         Method::Auto => match controller::choose(probe, &aim.controller(), &aim.axes) {
             (Method::Engine, why) => because(by_engine(probe, aim).await?, &why),
             (chosen, why) => because(by_controller(probe, aim, chosen).await?, &why),

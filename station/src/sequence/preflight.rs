@@ -1,7 +1,7 @@
 //! What recipe and bench together cannot do, found before a port is opened. Pure.
 
 use jiff::Timestamp;
-use recipes::{Quantity, Recipe, Step};
+use recipes::{Method, Quantity, Recipe, Step};
 use units::Power;
 
 use crate::bench::has_routines;
@@ -107,21 +107,36 @@ pub fn preflight(recipe: &Recipe, bench: &BenchConfig, unit: Option<UnitLaunched
             );
         }
     }
-    let own = recipe.steps.iter().find_map(|s| match s {
-        Step::Peak { method, .. } if method.is_the_controllers() => Some(method.as_str()),
-        _ => None,
-    });
-    if let Some(method) = own
-        && !has_routines(bench)
-    {
-        problems.push(Problem {
-            concern: Concern::Files,
-            message: format!("recipe {} searches by {method}, for which bench {} has no controller", recipe.product, bench.station),
-            hint: "use method = \"auto\", or give the `analog_input` of a controller that moves both axes across the light".into(),
-        });
-    }
+    problems.extend(method_problems(recipe, bench));
     problems.extend(pose_problems(recipe, bench));
     problems.extend(launched_problem(recipe, bench, unit, now));
+    problems
+}
+
+/// Steps that search by what the bench has not.
+fn method_problems(recipe: &Recipe, bench: &BenchConfig) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for (number, step) in (1..).zip(&recipe.steps) {
+        let Step::Peak { method, .. } = step else { continue };
+        let (lacks, hint) = match method {
+            Method::Track if bench.tracker.is_none() => {
+                ("tracker", "use method = \"auto\", or give the bench file a [tracker] table")
+            }
+            Method::GradientSearch | Method::AreaScan if !has_routines(bench) => (
+                "controller",
+                "use method = \"auto\", or give the `analog_input` of a controller that moves both axes across the light",
+            ),
+            _ => continue,
+        };
+        let (product, station, method) = (&recipe.product, &bench.station, method.as_str());
+        problems.push(Problem {
+            concern: Concern::Files,
+            message: format!(
+                "step {number} (peak) of recipe {product} searches by {method}, for which bench {station} has no {lacks}"
+            ),
+            hint: hint.into(),
+        });
+    }
     problems
 }
 
@@ -224,6 +239,18 @@ mod tests {
             problems.iter().any(|p| p.message.contains("axis rx, which bench sim-receptacle lacks")),
             "{problems:?}"
         );
+    }
+
+    #[test]
+    fn a_step_that_tracks_is_named_where_the_bench_has_no_tracker() {
+        let mut recipe = recipe();
+        if let Some(recipes::Step::Peak { method, .. }) = recipe.steps.get_mut(4) {
+            *method = Method::Track;
+        }
+        let problems = preflight(&recipe, &crate::bench::tests::config(), None, now());
+        assert_eq!((problems.len(), problems[0].concern), (1, Concern::Files));
+        let told = &problems[0].message;
+        assert!(told.contains("step 5 (peak) of recipe 400g-fr4 searches by track"), "{told}");
     }
 
     #[test]

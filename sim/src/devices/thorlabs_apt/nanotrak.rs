@@ -215,7 +215,9 @@ impl NanoTrak {
             d.centre_um = home;
             d.axes.clone()
         });
-        for (axis, target_um) in axes.into_iter().flatten().zip(home) {
+        for (axis, home_um) in axes.into_iter().flatten().zip(home) {
+            // Told as where the fibre is to be: on top of the stage.
+            let target_um = self.world.axis_target_um(&axis, now_s).unwrap_or_default() + home_um;
             self.world.ordered(now_s, Order::Move { axis, target_um });
         }
     }

@@ -41,8 +41,8 @@ pub(crate) struct Args {
     /// Axes to search (x,y,z,rx,ry,rz) in place of the recipe's.
     #[arg(long, value_name = "AXES", value_delimiter = ',')]
     axes: Vec<String>,
-    /// How to search: engine, parabola, hill_climb, nelder_mead, dither, raster_fit, raster_centroid, spiral; by the controller:
-    /// gradient_search, area_scan; or auto.
+    /// How to search: engine, parabola, hill_climb, nelder_mead, dither, raster_fit, raster_centroid, spiral; by a controller:
+    /// gradient_search, area_scan, track; or auto.
     #[arg(long, value_name = "M")]
     method: Option<String>,
     /// Wavelength in place of the recipe's, nm.

@@ -9,6 +9,7 @@ const KINDS: &[(&str, &str, &str)] = &[
     ("thorlabs-apt,model=KDC101", "driver = \"thorlabs-apt\"", "1:MTS50-Z8"),
     ("thorlabs-apt,model=BBD201", "driver = \"thorlabs-apt\"", "1:STAGE"),
     ("thorlabs-apt,model=KPZ101", "driver = \"thorlabs-apt\"", "channels for [axes]: 1\n"),
+    ("thorlabs-apt,model=KNA101", "driver = \"thorlabs-apt\"", "[tracker]"),
     ("newport-smc,axes=3", "driver = \"newport-smc\"", "1, 2, 3"),
     ("newport-smc,model=CONEX-CC", "driver = \"newport-smc\"", "model = \"CONEX-CC\""),
     ("newport-esp", "driver = \"newport-esp\"", "model = \"ESP301\""),
@@ -79,7 +80,7 @@ fn a_network_address_is_probed_in_segments_too_and_an_empty_one_says_so() {
     for expect in [
         "driver = \"thorlabs-pm-lan\"",
         "driver = \"zaber-ascii\"",
-        "bench files have no place for it",
+        "[tracker]\ndriver = \"thorlabs-apt\"",
         "127.0.0.1:1: ",
     ] {
         assert!(probed.stdout.contains(expect), "{expect}: {probed:#?}");

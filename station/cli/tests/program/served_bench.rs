@@ -169,3 +169,39 @@ fn a_bench_with_a_switch_is_read_in_turn_over_pseudo_terminals_and_runs() {
     assert_eq!(run.code, Some(0), "{run:#?}");
     assert_eq!(served.terminate(), Some(0));
 }
+
+#[test]
+fn a_bench_with_a_tracker_is_checked_tracks_and_is_stopped_over_pseudo_terminals() {
+    let user = User::new();
+    let bench = user.bench("b.toml", |text| {
+        let port = text.lines().find(|l| l.contains("/tap\"")).unwrap().replace("/tap", "/tracker");
+        format!(
+            "{text}\n[ports.tracker]\n{port}\n\n[tracker]\ndriver = \"thorlabs-apt\"\nport = \"tracker\"\n\
+             horizontal = \"x\"\nvertical = \"-y\"\ntravel_um = 20\n"
+        )
+    });
+    let recipe = recipes::named("400g-fr4").unwrap();
+    let recipe = recipe
+        .replace("axes = [\"x\", \"y\", \"z\"]", "axes = [\"x\", \"y\"]")
+        .replace("upper = 1.8", "upper = 9")
+        .replace("method = \"engine\"", "method = \"track\"");
+    let recipe = user.file("track.toml", recipe);
+    let served = Served::start(&user, &[&bench, "--seed", "1"]);
+    assert!(served.lines.iter().any(|l| l.starts_with("tracker pty ")), "{:?}", served.lines);
+    let checked = user.run(&["bench", "check", &bench, "--connect"]);
+    assert_eq!(checked.code, Some(0), "{checked:#?}");
+    for expect in ["with a tracker along x and -y", "KNA101"] {
+        assert!(checked.stdout.contains(expect), "{expect}: {checked:#?}");
+    }
+    let run = user.run(&["run", &recipe, "--bench", &bench, "--serial-number", "A1", "--wire"]);
+    assert!(run.code == Some(0) && run.stderr.contains("track by the controller"), "{run:#?}");
+    let shown = user.run(&["show", "last", "--wire"]);
+    assert!(shown.stdout.contains("tracker"), "{shown:#?}");
+    let stopped = user.run(&["bench", "stop", &bench]);
+    assert!(stopped.code == Some(0) && stopped.stdout.contains("the tracker is latched"), "{stopped:#?}");
+    assert_eq!(served.terminate(), Some(0));
+    // In process by the same file; and a bench that has none is told by the step.
+    let sim = user.run(&["run", &recipe, &format!("--sim={bench}"), "--seed", "1"]);
+    assert!(sim.code == Some(0) && sim.stderr.contains("track by the controller"), "{sim:#?}");
+    user.run(&["run", &recipe, "--sim", "--seed", "1"]).expect(4, "step 5 (peak) of recipe 400g-fr4 searches by track");
+}

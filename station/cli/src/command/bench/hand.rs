@@ -213,7 +213,8 @@ pub(super) fn stop(args: &FileArgs) -> Result<u8, Failure> {
             terminal::tell(format_args!("{problem}"));
         }
         if problems.is_empty() {
-            terminal::print(format_args!("every axis stands, the source is off"));
+            let latched = if bench.config.tracker.is_some() { ", the tracker is latched" } else { "" };
+            terminal::print(format_args!("every axis stands{latched}, the source is off"));
             return Ok(0);
         }
         Err(Failure::station("not everything could be stopped", "switch off by hand what the lines above name"))

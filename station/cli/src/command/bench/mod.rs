@@ -45,7 +45,7 @@ enum Action {
     Home(hand::FileArgs),
     /// Read a meter until stopped.
     Read(hand::ReadArgs),
-    /// Stop every axis at once and switch the source off, as far as instruments answer.
+    /// Stop every axis at once, latch the tracker and switch the source off, as far as instruments answer.
     Stop(hand::FileArgs),
     /// Show a transcript of a line, or open a free port and talk on it.
     Wire(wire::Args),
@@ -92,14 +92,19 @@ fn check(file: &str, connect: bool) -> Result<u8, Failure> {
         0 => String::new(),
         count => format!(" ({count} in turn behind the switch)"),
     };
+    let tracker = c.tracker.as_ref().map_or(String::new(), |t| {
+        let [along, up] = t.axes.map(|(axis, sense)| if sense < 0.0 { format!("-{axis}") } else { axis.to_string() });
+        format!(", with a tracker along {along} and {up}")
+    });
     terminal::print(format_args!(
-        "{file}: bench {} (fixture {}) is in order: {} axes, {} channels{}, {}",
+        "{file}: bench {} (fixture {}) is in order: {} axes, {} channels{}, {}{}",
         c.station,
         c.fixture,
         c.axes.len(),
         c.channels.len(),
         in_turn,
-        if c.tap().is_some() { "with a tap" } else { "without a tap" }
+        if c.tap().is_some() { "with a tap" } else { "without a tap" },
+        tracker
     ));
     if !connect {
         return Ok(0);

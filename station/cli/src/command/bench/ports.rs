@@ -106,6 +106,9 @@ fn told(found: &Found) -> String {
     }
 }
 
+/// What only the bench knows of a tracker: which way its piezos lie, and how far they go.
+const TRACKER: &str = "horizontal = \"x\"\nvertical = \"y\"\ntravel_um = 20\n";
+
 /// What to paste into a bench file.
 fn stanza(found: &Found, number: usize) -> String {
     let port = format!("port{number}");
@@ -115,7 +118,7 @@ fn stanza(found: &Found, number: usize) -> String {
         Class::Meter => (format!("[meters.meter{number}]"), ""),
         Class::Source => ("[source]".to_string(), "level_dbm = 0.0\n"),
         Class::Switch => ("[switch]".to_string(), ""),
-        Class::Tracker => return "# it follows the light by itself; bench files have no place for it\n\n".to_string(),
+        Class::Tracker => ("[tracker]".to_string(), TRACKER),
     };
     let mut text = match &found.address {
         Address::Serial { path, settings } => {
