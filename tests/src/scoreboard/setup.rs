@@ -73,6 +73,7 @@ fn known(nominal: &Nominal, name: &str) -> Setup {
         ripple_db: 0.0,
         hills: None,
         spiral_um: None,
+        second: None,
         objective: match nominal.objective {
             Objective::Mean => engine::Objective::Sum,
             Objective::Least => engine::Objective::Weakest,

@@ -101,6 +101,9 @@ impl Engine<'_> {
         let mut to: Pose = std::array::from_fn(|k| from[k] + offset[k] * self.setup.width[k]);
         let (a, b) = ((to[3] - from[3]).to_radians(), (to[4] - from[4]).to_radians());
         let z = to[2] - from[2];
+        if let Some(second) = &self.model.second {
+            second.follow(p, from, &mut to);
+        }
         let (ex, ey) = (-p[at::PIVOT + 2] * b - p[at::WALK_X] * z, -p[at::PIVOT + 2] * a - p[at::WALK_Y] * z);
         let (s, c) = p[at::ROTATION].sin_cos();
         to[0] += c * ex + s * ey;
