@@ -57,12 +57,12 @@ impl Engine<'_> {
         let mut list = Vec::new();
         let d = self.axes.len();
         let radii: &[f64] = &[0.2, 0.4, 0.6];
-        if d == 2 {
+        if let [a, b] = self.axes[..] {
             for turn in 0..16 {
                 let (s, c) = (f64::from(turn) * std::f64::consts::PI / 8.0).sin_cos();
                 for r in radii {
                     let mut o = [0.0; AXES];
-                    (o[0], o[1]) = (r * c, r * s);
+                    (o[a], o[b]) = (r * c, r * s);
                     list.push(o);
                 }
             }

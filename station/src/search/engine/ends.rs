@@ -206,7 +206,8 @@ impl Engine<'_> {
             // The second's turns lie between one another from turn to turn of the first.
             let (s, c) = around(i / seconds, turns);
             let (s2, c2) = around(i, turns * seconds / 2);
-            for (k, by) in self.setup.lateral().iter().zip([c, s, c2, s2]) {
+            let lateral = self.setup.lateral().iter().zip([c, s, c2, s2]);
+            for (k, by) in lateral.filter(|(k, _)| self.axes.contains(k)) {
                 p[*k] = from[*k] + radius * FRAC_1_SQRT_2 * self.setup.width[*k] * by;
             }
             p

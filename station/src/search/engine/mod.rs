@@ -120,8 +120,8 @@ pub struct Setup {
     pub hills: Option<Hills>,
     /// Radius around the start in which the light is first looked for by a continuous sweep, um.
     pub spiral_um: Option<f64>,
-    /// The second end of a part that light passes through, where both are aligned at once; one channel, no angles, no
-    /// aperture.
+    /// The second end of a part that light passes through, where both are aligned at once. Such a part has one channel, and no
+    /// angles, aperture, hills or spiral.
     pub second: Option<End>,
     /// What to align for.
     pub objective: Objective,

@@ -406,7 +406,7 @@ impl Engine<'_> {
         let lateral = self.setup.lateral();
         // What the light is short of is of all ends together.
         let each = radius * (2.0 / lateral.len() as f64).sqrt();
-        for &k in lateral {
+        for &k in lateral.iter().filter(|k| self.axes.contains(k)) {
             p[k] = from[k] + normal() * each * self.setup.width[k];
         }
         p
