@@ -10,7 +10,8 @@ pub use library::{library, named};
 
 use std::fmt;
 
-/// A logical axis of the optical frame: z along the light, away from the fixed part; angles about x, y and z.
+/// A logical axis of the optical frame: z along the light, away from the fixed part; angles about x, y and z. A part that
+/// light passes through has a second end with a frame of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Axis {
     /// Across the light, um.
@@ -25,11 +26,17 @@ pub enum Axis {
     Ry,
     /// Turn about z, degrees.
     Rz,
+    /// Across the light at the second end, um.
+    X2,
+    /// Across the light at the second end, um.
+    Y2,
+    /// Along the light at the second end, um.
+    Z2,
 }
 
 impl Axis {
     /// All axes in their order.
-    pub const ALL: [Axis; 6] = [Axis::X, Axis::Y, Axis::Z, Axis::Rx, Axis::Ry, Axis::Rz];
+    pub const ALL: [Axis; 9] = [Axis::X, Axis::Y, Axis::Z, Axis::Rx, Axis::Ry, Axis::Rz, Axis::X2, Axis::Y2, Axis::Z2];
 
     /// The axis' name in files.
     pub fn as_str(self) -> &'static str {
@@ -40,6 +47,9 @@ impl Axis {
             Axis::Rx => "rx",
             Axis::Ry => "ry",
             Axis::Rz => "rz",
+            Axis::X2 => "x2",
+            Axis::Y2 => "y2",
+            Axis::Z2 => "z2",
         }
     }
 
@@ -51,6 +61,11 @@ impl Axis {
     /// True for the axes counted in degrees.
     pub fn is_angle(self) -> bool {
         matches!(self, Axis::Rx | Axis::Ry | Axis::Rz)
+    }
+
+    /// True for the axes of the second end.
+    pub fn is_second(self) -> bool {
+        matches!(self, Axis::X2 | Axis::Y2 | Axis::Z2)
     }
 
     /// `um` or `deg`.

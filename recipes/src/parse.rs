@@ -172,7 +172,7 @@ fn approach(t: &Table<'_>) -> Option<Step> {
     let to = t.need_table("to")?;
     let mut targets = Vec::new();
     for (name, value) in to.numbers() {
-        match Axis::named(name) {
+        match axis_named(name) {
             Some(axis) => targets.push((axis, value)),
             None => to.fault(name, format!("there is no axis \"{name}\""), AXES_HINT),
         }
@@ -184,6 +184,11 @@ fn approach(t: &Table<'_>) -> Option<Step> {
     Some(Step::Approach { to: targets })
 }
 
+/// No bench has a second end's axes yet.
+fn axis_named(name: &str) -> Option<Axis> {
+    Axis::named(name).filter(|axis| !axis.is_second())
+}
+
 const AXES_HINT: &str = "axes are x, y, z (um) and rx, ry, rz (degrees)";
 
 fn peak(t: &Table<'_>) -> Option<Step> {
@@ -191,7 +196,7 @@ fn peak(t: &Table<'_>) -> Option<Step> {
     let method = t.choice("method", &Method::ALL.map(|m| (m.as_str(), m))).unwrap_or_default();
     let mut axes = Vec::new();
     for name in &names {
-        match Axis::named(name) {
+        match axis_named(name) {
             Some(axis) if axis.is_angle() && method == Method::Parabola => {
                 t.fault("axes", format!("\"{name}\" is an angle"), "parabolas do not search angles: the engine does");
             }
@@ -284,6 +289,7 @@ mod tests {
         check("wavelength_nm = 1310", "wavelength_nm = \"1310\"", "expected a finite number, found string");
         check("wavelength_nm = 1310", "wavelength_nm = 13", "13 is outside 400 to 2000");
         check("axes = [\"x\", \"y\", \"z\"]", "axes = [\"x\", \"q\"]", "there is no axis \"q\"");
+        check("axes = [\"x\", \"y\", \"z\"]", "axes = [\"x\", \"y\", \"x2\"]", "there is no axis \"x2\"");
         check("method = \"engine\"", "method = \"dither\"\nobjective = \"least\"", "\"least\" is not known");
         let searched = "axes = [\"x\", \"y\", \"z\"]\nz_range_um = 150               # how far from z = 0 the focus may be\nmethod";
         check(searched, "axes = [\"x\", \"y\", \"rx\"]\nmethod = \"parabola\"\n#", "is an angle");

@@ -4,9 +4,9 @@ use recipes::Axis;
 
 use crate::config::Frame;
 
-/// Where all six logical axes are, um and degrees; axes a bench lacks stay 0.
+/// Where all logical axes are, um and degrees; axes a bench lacks stay 0.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Pose([f64; 6]);
+pub struct Pose([f64; Axis::ALL.len()]);
 
 impl std::ops::Index<Axis> for Pose {
     type Output = f64;

@@ -223,7 +223,7 @@ fn axes(root: &Table<'_>, controllers: &BTreeMap<String, Controller>) -> (Vec<Ax
     let mut axes: Vec<AxisConfig> = Vec::new();
     let mut named = Vec::new();
     for (name, table) in root.named_tables("axes") {
-        let Some(axis) = Axis::named(name) else {
+        let Some(axis) = Axis::named(name).filter(|a| !a.is_second()) else {
             table.leave();
             table.fault_here(format!("there is no axis \"{name}\""), AXIS_HINT);
             continue;
@@ -425,6 +425,7 @@ mod tests {
         check("port = \"motion\"", "port = \"motor\"", "there is no port \"motor\"");
         check("driver = \"pi-gcs2\"", "driver = \"pi\"", "one of: pi-gcs2");
         check("[axes.y]", "[axes.q]", "there is no axis \"q\"");
+        check("[axes.y]", "[axes.y2]", "there is no axis \"y2\"");
         check("channel = \"2\"", "channel = \"1\"", "the same channel as axis x");
         check("direction = \"+\"", "direction = \"-\"", "retreats towards contact");
         check("z = 6000", "z = 500", "nearer to contact than clearance");

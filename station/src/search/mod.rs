@@ -291,10 +291,11 @@ pub(crate) mod formula {
         ((z >> 11) as f64 / (1u64 << 52) as f64) - 1.0
     }
 
-    /// A peak of 1 mW at `peak`, mode radius 4.6 um, Rayleigh length 50.7 um.
+    /// A peak of 1 mW at `peak`, mode radius 4.6 um, Rayleigh length 50.7 um; with a second end, one more there.
     pub(crate) struct Formula {
         pub(crate) info: ProbeInfo,
         pub(crate) peak: [f64; 3],
+        pub(crate) second: Option<[f64; 3]>,
         pub(crate) at: Vec<f64>,
         pub(crate) actual: Vec<f64>,
         pub(crate) readings: usize,
@@ -336,6 +337,7 @@ pub(crate) mod formula {
             Formula {
                 info,
                 peak,
+                second: None,
                 at: vec![0.0; 3],
                 actual: vec![play / 2.0; 3],
                 readings: 0,
@@ -345,11 +347,23 @@ pub(crate) mod formula {
             }
         }
 
+        /// Light that passes through two ends.
+        pub(crate) fn through(peak: [f64; 3], second: [f64; 3], play: f64, noise_db: f64) -> Self {
+            let mut formula = Formula::new(peak, play, noise_db);
+            let like = formula.info.axes[0].clone();
+            formula.info.axes.extend([Axis::X2, Axis::Y2, Axis::Z2].map(|axis| AxisInfo { axis, ..like.clone() }));
+            let (at, actual) = (vec![0.0; 6], vec![play / 2.0; 6]);
+            Formula { second: Some(second), at, actual, ..formula }
+        }
+
         pub(crate) fn loss_db(&self, at: &[f64]) -> f64 {
             let (w, zr) = (4.6f64, 50.7f64);
-            let kappa = 1.0 / (1.0 + ((at[2] - self.peak[2]) / (2.0 * zr)).powi(2));
-            let d2 = (at[0] - self.peak[0]).powi(2) + (at[1] - self.peak[1]).powi(2);
-            4.342_944_8 * (kappa * d2 / (w * w) - kappa.ln())
+            let end = |at: &[f64], peak: [f64; 3]| {
+                let kappa = 1.0 / (1.0 + ((at[2] - peak[2]) / (2.0 * zr)).powi(2));
+                let d2 = (at[0] - peak[0]).powi(2) + (at[1] - peak[1]).powi(2);
+                4.342_944_8 * (kappa * d2 / (w * w) - kappa.ln())
+            };
+            end(at, self.peak) + self.second.map_or(0.0, |peak| end(&at[3..], peak))
         }
 
         fn go(&mut self, to: &[f64]) {

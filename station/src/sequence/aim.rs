@@ -131,7 +131,7 @@ impl<'r> Aim<'r> {
         let (low, high) = self.z_limits;
         let known = self.axes.iter().filter_map(|axis| {
             let recipe_sd = match axis {
-                Axis::X | Axis::Y => return None,
+                Axis::X | Axis::Y | Axis::X2 | Axis::Y2 | Axis::Z2 => return None,
                 Axis::Z => SPREAD * (high - low) / 2.0,
                 Axis::Rx | Axis::Ry | Axis::Rz => SPREAD * self.angle_range_deg,
             };
@@ -198,16 +198,16 @@ impl<'r> Aim<'r> {
         let (across, along) = self.widths_um();
         let [rx, ry, rz] = self.widths_deg(across, along);
         let width = |axis: Axis| match axis {
-            Axis::X | Axis::Y => across,
-            Axis::Z => along,
+            Axis::X | Axis::Y | Axis::X2 | Axis::Y2 => across,
+            Axis::Z | Axis::Z2 => along,
             Axis::Rx => rx,
             Axis::Ry => ry,
             Axis::Rz => rz,
         };
         let scale = |axis: Axis| if axis == Axis::Z { along / 3.0 } else { width(axis) };
         let reach = |axis: Axis| match axis {
-            Axis::X | Axis::Y => self.reach_um,
-            Axis::Z => (self.z_limits.1 - self.z_limits.0) / 2.0,
+            Axis::X | Axis::Y | Axis::X2 | Axis::Y2 => self.reach_um,
+            Axis::Z | Axis::Z2 => (self.z_limits.1 - self.z_limits.0) / 2.0,
             Axis::Rx | Axis::Ry | Axis::Rz => self.angle_range_deg,
         };
         let all = |of: &dyn Fn(Axis) -> f64| axes.iter().map(|a| of(a.axis)).collect();
@@ -291,6 +291,7 @@ impl<'r> Aim<'r> {
             shape: SHAPE,
             ripple_db: if aperture_um.is_some() { SPECKLE_DB } else { 0.0 },
             spiral_um: None,
+            second: None,
             objective: match self.objective {
                 Objective::Sum => engine::Objective::Sum,
                 Objective::Weakest => engine::Objective::Weakest,

@@ -10,16 +10,16 @@ use sim::optics::CouplingMap;
 use tests::scoreboard::method::Method;
 use tests::scoreboard::row::Row;
 use tests::scoreboard::scene::Nominal;
-use tests::scoreboard::{Condition, Scene, condition, foreign, gates, landscape, report, trial};
+use tests::scoreboard::{Condition, Scene, chip, condition, foreign, gates, landscape, report, trial};
 
 /// Tries alignment methods on seeded landscapes and says how good, how often and how long.
 #[derive(Debug, Parser)]
 #[command(name = "scoreboard")]
 struct Args {
-    /// Landscape, `all` or `foreign`.
+    /// Landscape, `all`, `foreign`, or `chip6d`: both ends of a chip, no part of `all`.
     #[arg(long, default_value = "all")]
     landscape: String,
-    /// Method, or `all`.
+    /// Method, or `all`; of chip6d also `in_turn`, one end after the other, no part of `all`.
     #[arg(long, default_value = "engine")]
     method: String,
     /// Condition of the station.
@@ -84,8 +84,9 @@ fn sources(args: &Args) -> Result<Vec<Source>, String> {
         "all" => Ok(landscapes.to_vec()),
         "foreign" => Ok(foreign.to_vec()),
         name => {
-            let one = landscapes.into_iter().chain(foreign).find(|s| s.name() == name);
-            let all = [&landscape::NAMES[..], &foreign::NAMES[..]].concat().join(", ");
+            let apart = std::iter::once(Source::Landscape(chip::NAME));
+            let one = landscapes.into_iter().chain(foreign).chain(apart).find(|s| s.name() == name);
+            let all = [&landscape::NAMES[..], &foreign::NAMES[..], &[chip::NAME]].concat().join(", ");
             one.map(|s| vec![s]).ok_or(format!("no landscape {name}\nhint: one of {all}, or all, or foreign"))
         }
     }
@@ -95,8 +96,8 @@ fn methods(args: &Args) -> Result<Vec<Method>, String> {
     if args.method == "all" {
         return Ok(Method::all().to_vec());
     }
-    let names: Vec<&str> = Method::all().iter().map(|m| m.name()).collect();
-    let found = Method::all().iter().find(|m| m.name() == args.method);
+    let names: Vec<&str> = Method::every().iter().map(|m| m.name()).collect();
+    let found = Method::every().iter().find(|m| m.name() == args.method);
     found.map(|m| vec![*m]).ok_or(format!("no method {}\nhint: one of {}, or all", args.method, names.join(", ")))
 }
 

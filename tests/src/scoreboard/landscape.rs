@@ -5,11 +5,12 @@ use std::f64::consts::{PI, TAU};
 use recipes::Axis;
 
 use super::aperture::Aperture;
+use super::chip::{self, Chip};
 use super::condition::Condition;
 use super::rng::Rng;
 use super::scene::{Nominal, Objective, Optics, Pose, Powers, Scene, ratio};
 
-/// Names of all landscapes.
+/// Names of all landscapes; `chip6d` stands apart: [`chip::NAME`].
 pub const NAMES: [&str; 8] = ["smf2d", "smf3d", "edge5d", "array8", "array8min", "firstlight", "multimode", "rugged"];
 
 const XY: &[Axis] = &[Axis::X, Axis::Y];
@@ -23,6 +24,9 @@ pub(super) fn deg(degrees: f64) -> f64 {
 
 /// What a search may know of a landscape; `None` for a name that is none.
 pub fn nominal(name: &str) -> Option<Nominal> {
+    if name == chip::NAME {
+        return Some(chip::nominal());
+    }
     let (axes, scale, width, reach): (&'static [Axis], Pose, Pose, Pose) = match name {
         "smf2d" => (XY, pad(&[5.2, 5.2]), pad(&[5.2, 5.2]), pad(&[15.0, 15.0])),
         "firstlight" => (XY, pad(&[5.2, 5.2]), pad(&[5.2, 5.2]), pad(&[100.0, 100.0])),
@@ -80,6 +84,7 @@ pub fn scene(name: &str, trial: u64, condition: Condition) -> Option<Scene> {
             "edge5d" => Box::new(Edge::draw(rng)),
             "multimode" => Box::new(Multimode::draw(rng)),
             "rugged" => Box::new(Rugged::draw(rng)),
+            chip::NAME => Box::new(Chip::draw(rng)),
             _ => Box::new(Array::draw(rng)),
         }
     };

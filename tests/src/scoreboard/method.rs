@@ -5,7 +5,7 @@ use station::search::classical::{self, Centre, Ended};
 use station::search::{Probe, SearchError, engine};
 
 use super::scene::Nominal;
-use super::setup;
+use super::{chip, setup};
 
 /// One method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -27,6 +27,8 @@ pub enum Method {
     RasterCentroid,
     /// Spiral for first light, then hill climb.
     SpiralHill,
+    /// The engine at one end, then at the other, and at the first again.
+    InTurn,
 }
 
 /// What a method says at its end.
@@ -49,11 +51,17 @@ impl Method {
             Method::RasterFit => "raster_fit",
             Method::RasterCentroid => "raster_centroid",
             Method::SpiralHill => "spiral_hill",
+            Method::InTurn => "in_turn",
         }
     }
 
-    /// All of them.
+    /// All that can be tried on every landscape.
     pub fn all() -> &'static [Method] {
+        &Method::value_variants()[..Method::InTurn as usize]
+    }
+
+    /// Every one, also what is only for two ends.
+    pub fn every() -> &'static [Method] {
         Method::value_variants()
     }
 
@@ -67,6 +75,10 @@ impl Method {
         match self {
             Method::Engine => {
                 let aligned = engine::align(probe, &setup::engine(nominal)).await?;
+                Ok(Said { bound95_db: Some(aligned.bound95_db), decisions: aligned.decisions })
+            }
+            Method::InTurn => {
+                let aligned = chip::in_turn(probe, &setup::engine(nominal)).await?;
                 Ok(Said { bound95_db: Some(aligned.bound95_db), decisions: aligned.decisions })
             }
             Method::HillClimb => classical::hill_climb(probe, &told).await.map(said),

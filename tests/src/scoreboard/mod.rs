@@ -4,6 +4,7 @@
 //! from the landscape's name and the trial's number, on any machine: docs/scoreboard.md.
 
 mod aperture;
+pub mod chip;
 pub mod condition;
 pub mod foreign;
 pub mod gates;

@@ -1,8 +1,9 @@
 //! What a search may know of each landscape beforehand: nominal optics and how far off things usually are.
 
 use station::search::classical::{self, Aim};
-use station::search::engine::{self, Hills, Setup};
+use station::search::engine::{self, End, Hills, Setup};
 
+use super::chip;
 use super::scene::{Nominal, Objective};
 
 /// Standard deviation of what is uniform within one to either side.
@@ -78,6 +79,7 @@ fn known(nominal: &Nominal, name: &str) -> Setup {
         ripple_db: 0.0,
         hills: None,
         spiral_um: None,
+        second: None,
         objective: match nominal.objective {
             Objective::Mean => engine::Objective::Sum,
             Objective::Least => engine::Objective::Weakest,
@@ -93,6 +95,25 @@ fn known(nominal: &Nominal, name: &str) -> Setup {
             search: [6.1, 6.1, 60.0 * UNIFORM, 0.0, 0.0, 0.0],
             // tan 3 degrees, uniform.
             walk_sd: 0.052 * UNIFORM,
+            ..single
+        },
+        chip::NAME => Setup {
+            tolerance_db: 0.02,
+            emitter_radius_um: chip::CHIP_W,
+            receiver_radius_um: chip::FIBRE_W[0],
+            // Of a start that has light through both ends neither is far out.
+            search: [5.0, 5.0, 60.0 * UNIFORM, 5.0, 5.0, 60.0 * UNIFORM],
+            level_dbm: -1.5 - chip::mismatches_db().iter().sum::<f64>(),
+            walk_sd: 0.052 * UNIFORM,
+            second: Some(End {
+                emitter_radius_um: chip::CHIP_W,
+                receiver_radius_um: chip::FIBRE_W[1],
+                radius_sd: 0.03 * UNIFORM,
+                gap_um: 0.0,
+                rotation_sd_deg: 3.0 * UNIFORM,
+                shear_sd_deg: 0.3 * UNIFORM,
+                walk_sd: 0.052 * UNIFORM,
+            }),
             ..single
         },
         "edge5d" => Setup {

@@ -57,12 +57,12 @@ impl Engine<'_> {
         let mut list = Vec::new();
         let d = self.axes.len();
         let radii: &[f64] = &[0.2, 0.4, 0.6];
-        if d == 2 {
+        if let [a, b] = self.axes[..] {
             for turn in 0..16 {
                 let (s, c) = (f64::from(turn) * std::f64::consts::PI / 8.0).sin_cos();
                 for r in radii {
                     let mut o = [0.0; AXES];
-                    (o[0], o[1]) = (r * c, r * s);
+                    (o[a], o[b]) = (r * c, r * s);
                     list.push(o);
                 }
             }
@@ -101,6 +101,9 @@ impl Engine<'_> {
         let mut to: Pose = std::array::from_fn(|k| from[k] + offset[k] * self.setup.width[k]);
         let (a, b) = ((to[3] - from[3]).to_radians(), (to[4] - from[4]).to_radians());
         let z = to[2] - from[2];
+        if let Some(second) = &self.model.second {
+            second.follow(p, from, &mut to);
+        }
         let (ex, ey) = (-p[at::PIVOT + 2] * b - p[at::WALK_X] * z, -p[at::PIVOT + 2] * a - p[at::WALK_Y] * z);
         let (s, c) = p[at::ROTATION].sin_cos();
         to[0] += c * ex + s * ey;

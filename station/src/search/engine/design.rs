@@ -3,6 +3,7 @@
 use nalgebra::{Cholesky, DMatrix, DVector};
 
 use super::Objective;
+use super::ends::X2;
 use super::fit::{Data, Fit, Noise, by_pose, pose, row};
 use super::model::{AXES, Model, Pose, at};
 use super::optics::DB_PER_NEPER;
@@ -117,6 +118,11 @@ pub(super) fn optimum(model: &Model, p: &[f64], frame: &Frame<'_>, from: &Pose, 
         }
         best[0] += p[at::DRIFT_X] * t_s;
         best[1] += p[at::DRIFT_Y] * t_s;
+        if let Some(second) = &model.second {
+            let [x, y] = second.drifted(p, t_s);
+            best[X2] += x;
+            best[X2 + 1] += y;
+        }
         return (best, objective(model, p, frame.objective, &best, t_s).0);
     }
     let mut best = *from;

@@ -5,6 +5,7 @@
 mod aperture;
 mod choice;
 mod design;
+mod ends;
 mod fit;
 mod lanes;
 mod left;
@@ -24,6 +25,7 @@ use units::Reading;
 use super::{Probe, SearchError};
 use crate::event::Sample;
 use design::Frame;
+pub use ends::End;
 use fit::{Data, Noise, Seen};
 pub use lanes::LaneOrder;
 use model::{AXES, Model, Pose};
@@ -67,7 +69,8 @@ pub struct Hills {
     pub dimming_db: f64,
 }
 
-/// What is known before the first reading. Per-axis arrays are x, y, z (um), rx, ry, rz (degrees).
+/// What is known before the first reading. Per-axis arrays are x, y, z (um), rx, ry, rz (degrees); of a part with two ends
+/// x, y, z of the first and of the second (um).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Setup {
     /// Wavelength in the gap, um.
@@ -121,6 +124,9 @@ pub struct Setup {
     pub hills: Option<Hills>,
     /// Radius around the start in which the light is first looked for by a continuous sweep, um.
     pub spiral_um: Option<f64>,
+    /// The second end of a part that light passes through, where both are aligned at once. Such a part has one channel, and no
+    /// angles, aperture, hills or spiral.
+    pub second: Option<End>,
     /// What to align for.
     pub objective: Objective,
     /// Whether to read beside the peak too, rolled, until the order of an array's channels is known.
@@ -154,8 +160,9 @@ pub struct Aligned {
     pub decisions: usize,
 }
 
-/// The order of a pose's axes.
+/// The order of a pose's axes, and that of a part with two ends.
 const ORDER: [Axis; AXES] = [Axis::X, Axis::Y, Axis::Z, Axis::Rx, Axis::Ry, Axis::Rz];
+const ORDER_OF_ENDS: [Axis; AXES] = [Axis::X, Axis::Y, Axis::Z, Axis::X2, Axis::Y2, Axis::Z2];
 
 /// The search at work.
 pub(in crate::search) struct Engine<'a> {
@@ -211,10 +218,11 @@ impl<'a> Engine<'a> {
     async fn new(probe: &'a mut dyn Probe, setup: &'a Setup) -> Result<Engine<'a>, SearchError> {
         let position = probe.position().await?;
         let info = probe.info();
-        let index = ORDER.map(|a| info.index(a));
+        let order = if setup.second.is_some() { ORDER_OF_ENDS } else { ORDER };
+        let index = order.map(|a| info.index(a));
         let axes: Vec<usize> = (0..AXES).filter(|k| setup.search[*k] > 0.0).collect();
         if let Some(k) = axes.iter().find(|k| index[**k].is_none()) {
-            return Err(SearchError::NoAxis(ORDER[*k]));
+            return Err(SearchError::NoAxis(order[*k]));
         }
         let of = |f: &dyn Fn(usize) -> f64| -> Pose { std::array::from_fn(|k| index[k].map_or(0.0, f)) };
         let start = of(&|i| position[i]);

@@ -7,9 +7,10 @@ use nalgebra::{DMatrix, DVector};
 
 use super::Setup;
 use super::aperture::log_share;
+use super::ends::Second;
 use super::optics::{DB_PER_NEPER, facing};
 
-/// Axes of a pose: x, y, z (um), rx, ry, rz (degrees).
+/// Axes of a pose: x, y, z (um), rx, ry, rz (degrees); of a part with two ends x, y, z of the first and of the second (um).
 pub(super) const AXES: usize = 6;
 
 /// A pose: one number an axis, in the order of [`AXES`].
@@ -43,7 +44,7 @@ pub(super) mod at {
 }
 
 /// Degrees to radians.
-const DEG: f64 = std::f64::consts::PI / 180.0;
+pub(super) const DEG: f64 = std::f64::consts::PI / 180.0;
 
 /// Light that reaches the meter whatever the pose, mW: only keeps the model finite in the dark.
 const STRAY_MW: f64 = 3e-8;
@@ -75,6 +76,8 @@ pub(super) struct Model {
     pub(super) fringe: Option<(f64, f64)>,
     /// Radius of a round aperture that takes a spot of the receiver's radius, um: a flat top instead of a mode.
     pub(super) aperture: Option<f64>,
+    /// The second end of a part that light passes through; its entries of a pose are no angles.
+    pub(super) second: Option<Second>,
     pub(super) prior: Vec<Prior>,
     /// Indices of the parameters that are not known.
     pub(super) free: Vec<usize>,
@@ -112,6 +115,7 @@ impl Model {
         if let Some((_, period)) = setup.fringe {
             prior[at::FRINGE] = Prior { mean: 0.0, sd: period };
         }
+        let second = Second::of(setup, drift * FRAC_1_SQRT_2, &mut prior);
         let free = (0..prior.len()).filter(|i| prior[*i].sd > 0.0).collect();
         Model {
             wavelength: setup.wavelength_um,
@@ -121,6 +125,7 @@ impl Model {
             channels: setup.channels_um.clone(),
             fringe: setup.fringe,
             aperture: setup.aperture_um,
+            second,
             prior,
             free,
         }
@@ -143,7 +148,7 @@ impl Model {
         let c = |k: usize| pose[k] - p[at::CENTRE + k];
         let e0 = c(0) - p[at::DRIFT_X] * t_s;
         let e1 = c(1) - p[at::DRIFT_Y] * t_s;
-        let (a, b, g) = (c(3) * DEG, c(4) * DEG, c(5) * DEG);
+        let [a, b, g] = self.turns(p, pose);
         let (sin, cos) = p[at::ROTATION].sin_cos();
         let (sin_s, cos_s) = (p[at::ROTATION] + p[at::SHEAR]).sin_cos();
         let [lx, ly, lz] = [p[at::PIVOT], p[at::PIVOT + 1], p[at::PIVOT + 2]];
@@ -185,6 +190,9 @@ impl Model {
         for slope in by.iter_mut() {
             *slope *= DB_PER_NEPER;
         }
+        if let Some(second) = &self.second {
+            dbm += second.channel_into(self.wavelength, p, pose, t_s, by);
+        }
         if let Some((depth, period)) = self.fringe {
             let phase = std::f64::consts::PI * (pose[2] - p[at::FRINGE]) / period;
             let (s, co) = phase.sin_cos();
@@ -203,6 +211,12 @@ impl Model {
             *slope *= share;
         }
         10.0 * (light + STRAY_MW).log10()
+    }
+
+    /// Turns about x, y and z from the peak, radians; of two ends none has any.
+    fn turns(&self, p: &[f64], pose: &Pose) -> [f64; 3] {
+        let turn = |k: usize| if self.second.is_some() { 0.0 } else { (pose[k] - p[at::CENTRE + k]) * DEG };
+        [turn(3), turn(4), turn(5)]
     }
 
     /// A spot on a round aperture, `e` from its centre.
@@ -230,7 +244,7 @@ impl Model {
         }
         let c = |k: usize| pose[k] - p[at::CENTRE + k];
         let (e0, e1) = (c(0) - p[at::DRIFT_X] * t_s, c(1) - p[at::DRIFT_Y] * t_s);
-        let (a, b, g) = (c(3) * DEG, c(4) * DEG, c(5) * DEG);
+        let [a, b, g] = self.turns(p, pose);
         let (sin, cos) = p[at::ROTATION].sin_cos();
         let (sin_s, cos_s) = (p[at::ROTATION] + p[at::SHEAR]).sin_cos();
         let [lx, ly, lz] = [p[at::PIVOT], p[at::PIVOT + 1], p[at::PIVOT + 2]];
@@ -270,21 +284,28 @@ impl Model {
             };
             let slopes = DVector::from_iterator(self.free.len(), self.free.iter().map(|f| by(*f)));
             let variance = (covariance * &slopes).dot(&slopes);
-            let curvature = DB_PER_NEPER * (1.0 / (self.w1 * self.w1) + 1.0 / (self.w2 * self.w2));
             // Mean and variance of half the curvature times a squared normal number.
-            total += 0.4 * (curvature * variance).powi(2);
+            total += 0.4 * (curvature(self.w1, self.w2) * variance).powi(2);
+        }
+        if let Some(second) = &self.second {
+            total += second.bent(p, pose, t_s, &self.free, covariance);
         }
         total.min(BENT_MAX_DB * BENT_MAX_DB)
     }
 }
 
+/// By how much the loss of two modes bends across the light, dB/um^2.
+pub(super) fn curvature(w1: f64, w2: f64) -> f64 {
+    DB_PER_NEPER * (1.0 / (w1 * w1) + 1.0 / (w2 * w2))
+}
+
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::Objective;
     use super::*;
 
-    fn array() -> Model {
-        let setup = Setup {
+    fn array() -> Setup {
+        Setup {
             wavelength_um: 1.31,
             emitter_radius_um: 4.6,
             receiver_radius_um: 4.7,
@@ -313,14 +334,19 @@ mod tests {
             objective: Objective::Sum,
             tell_order: false,
             tolerance_db: 0.01,
+            second: None,
             readings_max: 40,
-        };
-        Model::new(&setup, &[0.0; AXES], &[0.0; AXES], 0.01)
+        }
     }
 
     #[test]
     fn slopes_by_every_parameter_and_by_the_pose_are_those_of_differences() {
-        let mut model = array();
+        slopes_are_differences(&array());
+    }
+
+    /// Of a setup's model, at a pose off its peak.
+    pub(in super::super) fn slopes_are_differences(setup: &Setup) {
+        let mut model = Model::new(setup, &[0.0; AXES], &[0.0; AXES], 0.01);
         model.widen(at::FADE, 0.1);
         // Every parameter off its mean, so that no slope is nothing by symmetry.
         let p: Vec<f64> =
@@ -328,7 +354,7 @@ mod tests {
         let (pose, t_s) = ([1.3, -0.9, 4.0, 0.5, -0.4, 0.2], 2.5);
         let mut by = vec![0.0; p.len()];
         let mut spare = vec![0.0; p.len()];
-        for channel in 0..3 {
+        for channel in 0..setup.channels_um.len() {
             model.channel_into(&p, &pose, t_s, channel, &mut by);
             for index in &model.free {
                 let step = 1e-5 * model.prior[*index].sd;

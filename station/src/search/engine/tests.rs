@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::super::formula::Formula;
 use super::super::{Probe, ProbeInfo, SearchError};
-use super::{Aligned, Objective, Setup, Trend, align};
+use super::{Aligned, End, Objective, Setup, Trend, align};
 use crate::event::Sample;
 
 fn setup() -> Setup {
@@ -34,10 +34,34 @@ fn setup() -> Setup {
         ripple_db: 0.0,
         hills: None,
         spiral_um: None,
+        second: None,
         objective: Objective::Sum,
         tell_order: false,
         tolerance_db: 0.01,
         readings_max: 60,
+    }
+}
+
+/// A chip with a fibre at each end.
+pub(super) fn through() -> Setup {
+    let second = End {
+        emitter_radius_um: 3.0,
+        receiver_radius_um: 5.0,
+        radius_sd: 0.02,
+        gap_um: 0.0,
+        rotation_sd_deg: 2.0,
+        shear_sd_deg: 0.2,
+        walk_sd: 0.03,
+    };
+    Setup {
+        emitter_radius_um: 3.0,
+        receiver_radius_um: 5.2,
+        radius_sd: 0.02,
+        search: [5.0, 5.0, 20.0, 5.0, 5.0, 20.0],
+        width: [4.2, 4.2, 86.0, 4.1, 4.1, 81.0],
+        second: Some(second),
+        readings_max: 80,
+        ..setup()
     }
 }
 
@@ -59,6 +83,53 @@ fn the_peak_is_reached_with_play_and_noise_and_the_bound_holds() {
             assert_eq!(got.position, probe.at, "the stage stands where the result says");
         }
     }
+}
+
+/// Two ends of the formula's modes.
+fn alike() -> Setup {
+    let second = End { emitter_radius_um: 4.6, receiver_radius_um: 4.6, ..through().second.unwrap() };
+    Setup { width: [4.6, 4.6, 101.5, 4.6, 4.6, 101.5], second: Some(second), ..setup() }
+}
+
+#[test]
+fn both_ends_of_a_chip_are_aligned_in_one_search_and_the_bound_holds() {
+    let setup = Setup { search: [5.0, 5.0, 30.0, 5.0, 5.0, 30.0], ..alike() };
+    let ends = [
+        ([5.0, -4.0, 12.0], [-3.0, 6.0, -25.0], 1.0),
+        ([-1.0, 0.5, -40.0], [0.0, 0.0, 30.0], 0.0),
+        ([0.0, -9.0, 0.0], [4.0, 3.0, -35.0], 0.2),
+    ];
+    for (i, (first, second, play)) in ends.into_iter().enumerate() {
+        let mut probe = Formula::through(first, second, play, 0.005);
+        let got = run(&mut probe, &setup).unwrap();
+        let left = probe.loss_db(&probe.actual);
+        assert!(got.converged && got.readings <= 24, "case {i}: {got:?}");
+        assert!(left < 0.05 && left <= got.bound95_db + 0.01, "case {i}: {left} {got:?}");
+        assert_eq!(got.position, probe.at, "the stage stands where the result says");
+    }
+}
+
+#[test]
+fn an_end_that_is_not_searched_stays_where_it_is() {
+    for (search, first, second) in [
+        ([0.0, 0.0, 0.0, 5.0, 5.0, 30.0], [0.0; 3], [4.0, -6.0, 20.0]),
+        ([0.0, 0.0, 0.0, 5.0, 5.0, 0.0], [0.0; 3], [-7.0, 2.0, 0.0]),
+        ([5.0, 5.0, 0.0, 5.0, 5.0, 0.0], [3.0, 3.0, 0.0], [-5.0, 2.0, 0.0]),
+    ] {
+        let mut probe = Formula::through(first, second, 0.0, 0.005);
+        let got = run(&mut probe, &Setup { search, ..alike() }).unwrap();
+        let left = probe.loss_db(&probe.actual);
+        assert!(got.converged && left < 0.05 && left <= got.bound95_db + 0.01, "{search:?}: {left} {got:?}");
+        let still = search.iter().zip(&probe.at).filter(|(sd, _)| **sd == 0.0);
+        assert!(still.map(|(_, at)| at).all(|at| *at == 0.0), "{search:?}: {got:?}");
+    }
+}
+
+#[test]
+fn a_stage_without_a_second_end_is_told_before_anything_moves() {
+    let mut probe = Formula::new([0.0; 3], 0.0, 0.005);
+    assert!(matches!(run(&mut probe, &through()), Err(SearchError::NoAxis(recipes::Axis::X2))));
+    assert_eq!(probe.readings, 0);
 }
 
 /// A stage whose x loses a third of a mode radius at every move.
