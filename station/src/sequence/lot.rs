@@ -46,8 +46,10 @@ impl Lot {
     /// Gelman et al., "Bayesian Data Analysis", section 3.3). The drawing's pose counts as one unit (kappa = 1), and the
     /// prior variance has 4 degrees of freedom and is such that without units the spread is the recipe's. Then, of n units at d,
     ///
-    ///     mean     = sum(d) / (n + 1)
-    ///     variance = (recipe_sd^2 + sum(d^2) - sum(d)^2 / (n + 1)) / (n + 1)
+    /// ```text
+    /// mean     = sum(d) / (n + 1)
+    /// variance = (recipe_sd^2 + sum(d^2) - sum(d)^2 / (n + 1)) / (n + 1)
+    /// ```
     ///
     /// which is never below `recipe_sd`^2 / (n + 1), however alike the units are. Outliers are winsorized beforehand, at
     /// three standard deviations by the median distance from the median, or by the least that n units support.

@@ -59,9 +59,6 @@ const DECISIONS_MAX: usize = 60;
 const LOST: usize = 4;
 const LOST_DB: f64 = 15.0;
 
-/// So many readings that no part explains are not gone on with: two facets in a row, which no model here is of, need up to 28.
-const AT_ODDS: usize = 30;
-
 /// So many readings in a row that are no brighter than one before, while no part explains them, have led nowhere.
 const STUCK: usize = 12;
 /// Light is dark so many standard deviations below what is expected at the peak.
@@ -94,7 +91,7 @@ impl Engine<'_> {
         let mut rolls = 0;
         let mut anew = false;
         loop {
-            if !anew && (self.lost() || self.at_odds(&beliefs)) {
+            if !anew && self.lost() {
                 anew = true;
                 beliefs = self.begin_anew().await?;
             }
@@ -206,11 +203,6 @@ impl Engine<'_> {
         let best = self.best();
         let dark = self.data.seen.iter().rev().take_while(|s| self.value(&s.dbm) < best - LOST_DB).count();
         (LOST..self.data.seen.len()).contains(&dark)
-    }
-
-    /// Whether so many readings contradict each other that some must be of another light or place.
-    fn at_odds(&self, beliefs: &Beliefs) -> bool {
-        beliefs.misfit >= ODD && self.data.seen.len() >= AT_ODDS
     }
 
     /// Starts again from the brightest place, with nothing believed.
