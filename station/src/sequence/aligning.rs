@@ -261,13 +261,14 @@ fn better_seen(found: &Found, samples: &[Sample], tolerance_db: f64) -> Option<f
         // Of an array the end is told by all channels together.
         return None;
     }
-    let powers = samples.iter().filter_map(|s| s.readings.first().and_then(|r: &Reading| r.power()));
-    let brightest = powers.filter_map(units::Power::dbm).fold(f64::NEG_INFINITY, f64::max);
-    let better_db = brightest - found.power_dbm;
-    if found.trend.light_db_s.is_some_and(|db_s| db_s < 0.0) {
-        // It was brighter because it fades.
-        return None;
-    }
+    let end_s = samples.last()?.t_s;
+    // Light that fades was brighter before, wherever it was read.
+    let fading = found.trend.light_db_s.unwrap_or(0.0).min(0.0);
+    let shown = samples.iter().filter_map(|s| {
+        let dbm = s.readings.first().and_then(|r: &Reading| r.power()).and_then(units::Power::dbm)?;
+        Some(dbm + fading * (end_s - s.t_s))
+    });
+    let better_db = shown.fold(f64::NEG_INFINITY, f64::max) - found.power_dbm;
     let (_, bound) = found.left_db?;
     (better_db > bound.max(tolerance_db) + BETTER_DB).then_some(better_db)
 }
@@ -474,5 +475,29 @@ mod tests {
             assert!(found.doubt.is_none() && left < 0.02, "{z}: {left} dB left, {found:?}");
             assert!(!found.said.contains("not as its lot was"), "{z}: {}", found.said);
         }
+    }
+
+    #[test]
+    fn light_that_was_brighter_before_it_faded_is_no_better_place_and_what_fading_does_not_tell_is() {
+        let sample = |t_s, dbm| {
+            let readings = vec![Reading::Power(Power::from_dbm(dbm))];
+            Sample { t_s, commanded: vec![], actual: vec![], readings }
+        };
+        let better = |light_db_s, before_dbm| {
+            let found = Found {
+                position: vec![],
+                power_dbm: -1.0,
+                readings: 2,
+                left_db: Some((0.01, 0.02)),
+                said: String::new(),
+                doubt: None,
+                order: LaneOrder::AsTold,
+                trend: Trend { light_db_s, place_um_s: None },
+            };
+            better_seen(&found, &[sample(0.0, before_dbm), sample(2.0, -1.0)], 0.01)
+        };
+        assert!(better(None, -0.4).is_some_and(|db| (db - 0.6).abs() < 1e-9));
+        assert_eq!(better(Some(-0.3), -0.4), None);
+        assert!(better(Some(-0.3), 0.6).is_some_and(|db| (db - 1.0).abs() < 1e-9));
     }
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use recipes::Axis;
 
+use super::readings::median;
+
 /// Fewer units than this say nothing of their lot.
 const UNITS_MIN: usize = 3;
 
@@ -61,9 +63,9 @@ impl Lot {
         #[expect(clippy::cast_precision_loss, reason = "a lot's units")]
         let n = seen.len() as f64;
         let least = recipe_sd / (n + 1.0).sqrt();
-        let middle = median(&seen);
+        let middle = median(&seen)?;
         let distances: Vec<f64> = seen.iter().map(|d| (d - middle).abs()).collect();
-        let far = FAR * (MAD_TO_SD * median(&distances)).max(least);
+        let far = FAR * (MAD_TO_SD * median(&distances)?).max(least);
         let near = seen.iter().map(|d| d.clamp(middle - far, middle + far));
         let (sum, squares) = near.fold((0.0, 0.0), |(sum, squares), d| (sum + d, squares + d * d));
         let mean = sum / (n + 1.0);
@@ -86,14 +88,6 @@ impl Lot {
         let places: Vec<String> = expected.iter().map(one).collect();
         Some(format!("expected at {} from {units} units of lot {}", places.join(", "), self.name))
     }
-}
-
-/// The middle of some values; of an even number the mean of the two in the middle.
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let half = sorted.len() / 2;
-    if sorted.len() % 2 == 1 { sorted[half] } else { f64::midpoint(sorted[half - 1], sorted[half]) }
 }
 
 #[cfg(test)]

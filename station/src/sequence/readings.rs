@@ -79,7 +79,7 @@ pub(super) fn agreed(watts: &[f64], floor: Power) -> Option<Agreed> {
     Some(Agreed { mean: Power::from_watts(mean), deviation_w: (variance / n).sqrt(), left_out })
 }
 
-fn median(values: &[f64]) -> Option<f64> {
+pub(super) fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let middle = sorted.len() / 2;
