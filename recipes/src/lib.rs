@@ -63,6 +63,11 @@ impl Axis {
         matches!(self, Axis::Rx | Axis::Ry | Axis::Rz)
     }
 
+    /// True for the axes across the light.
+    pub fn is_lateral(self) -> bool {
+        matches!(self, Axis::X | Axis::Y | Axis::X2 | Axis::Y2)
+    }
+
     /// True for the axes of the second end.
     pub fn is_second(self) -> bool {
         matches!(self, Axis::X2 | Axis::Y2 | Axis::Z2)
@@ -196,6 +201,17 @@ pub enum Objective {
     Weakest,
 }
 
+/// The other end of a part that light passes through.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct EndSpec {
+    /// Mode field diameter (1/e^2) of the fibre there, um.
+    pub mode_field_diameter_um: f64,
+    /// Mode field diameter (1/e^2) of the part there, um.
+    pub chip_mode_field_diameter_um: f64,
+    /// How far the mode of a unit may be off its nominal diameter there, relative, one standard deviation.
+    pub mode_spread: f64,
+}
+
 /// What the unit is, optically.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UnitSpec {
@@ -213,8 +229,32 @@ pub struct UnitSpec {
     pub aperture_diameter_um: Option<f64>,
     /// Distance between the channels of an array along x, um; without it the unit is one channel.
     pub channel_pitch_um: Option<f64>,
-    /// Launched minus coupled power at the peak of a typical unit, dB.
+    /// The other end of a part that light passes through, with a fibre at each end.
+    pub second: Option<EndSpec>,
+    /// Launched minus coupled power at the peak of a typical unit, dB; of both ends together.
     pub expected_loss_db: f64,
+}
+
+impl UnitSpec {
+    /// Why a peak of this unit cannot be searched in these axes by this method, and what to do: of two ends at once.
+    pub fn refuses(&self, axes: &[Axis], method: Method) -> Option<(&'static str, &'static str)> {
+        if !axes.iter().any(|a| a.is_second()) {
+            return None;
+        }
+        if self.second.is_none() {
+            return Some(("x2, y2 and z2 are of a second end, which the unit has not", "add a `[unit.second]` table"));
+        }
+        if !(axes.contains(&Axis::X2) && axes.contains(&Axis::Y2)) {
+            return Some(("a second end needs both x2 and y2", "give both, with x and y"));
+        }
+        if axes.iter().any(|a| a.is_angle()) {
+            return Some(("angles are not searched with a second end", "turn in a `peak` step of the first end alone"));
+        }
+        if method.is_the_controllers() || matches!(method, Method::Parabola | Method::Spiral) {
+            return Some(("this method searches one end alone", "use the engine, which aligns both ends as one"));
+        }
+        None
+    }
 }
 
 /// One step with its parameters.
@@ -240,12 +280,15 @@ pub enum Step {
         radius_um: f64,
         /// Threshold relative to the expected peak, dB (negative).
         threshold_db: f64,
+        /// Whether both ends of the part are swept together, as far and the same way: where its holder has put the part, both
+        /// ends are off alike.
+        both_ends: bool,
     },
     /// Climb to the peak.
     Peak {
         /// Axes to search, in the order of the recipe.
         axes: Vec<Axis>,
-        /// How far from the approach pose z may go, um.
+        /// How far from the approach pose z, and z2, may go, um.
         z_range_um: f64,
         /// Loss the search may leave, dB.
         tolerance_db: f64,
@@ -288,6 +331,7 @@ impl Step {
     pub fn axes(&self) -> Vec<Axis> {
         match self {
             Step::Approach { to } => to.iter().map(|(axis, _)| *axis).collect(),
+            Step::FirstLight { both_ends: true, .. } => vec![Axis::X, Axis::Y, Axis::X2, Axis::Y2],
             Step::FirstLight { .. } => vec![Axis::X, Axis::Y],
             Step::Peak { axes, .. } => axes.clone(),
             _ => Vec::new(),

@@ -3,7 +3,7 @@
 use sha2::{Digest as _, Sha256};
 use units::text::{self, Faults, Table};
 
-use crate::{Axis, Limit, Method, Objective, Quantity, Recipe, Step, UnitSpec};
+use crate::{Axis, EndSpec, Limit, Method, Objective, Quantity, Recipe, Step, UnitSpec};
 
 /// Most steps a recipe may have; more is a mistake of a generator, not a product.
 const STEPS_MAX: usize = 200;
@@ -65,7 +65,13 @@ fn unit(t: &Table<'_>) -> Option<UnitSpec> {
     let aperture = t.has("aperture_diameter_um").then(|| t.f64_within("aperture_diameter_um", 5.0, 2000.0, 50.0));
     let pitch = t.has("channel_pitch_um").then(|| t.f64_within("channel_pitch_um", 10.0, 5000.0, 127.0));
     let loss = t.need_f64_within("expected_loss_db", 0.0, 60.0);
+    let second = t.table("second").map(|t| end(&t, (mode.unwrap_or(1.0), chip, mode_spread)));
+    if second.is_some() && (aperture.is_some() || pitch.is_some()) {
+        let hint = "take `aperture_diameter_um` and `channel_pitch_um` away, or `[unit.second]`";
+        t.fault("second", "a part with a second end has one channel and no flat top", hint);
+    }
     Some(UnitSpec {
+        second,
         components: components.into_iter().map(str::to_string).collect(),
         wavelength_nm: wavelength?,
         mode_field_diameter_um: mode?,
@@ -75,6 +81,15 @@ fn unit(t: &Table<'_>) -> Option<UnitSpec> {
         channel_pitch_um: pitch,
         expected_loss_db: loss?,
     })
+}
+
+/// The other end of a part, as the first one where nothing else is said.
+fn end(t: &Table<'_>, (mode, chip, spread): (f64, f64, f64)) -> EndSpec {
+    EndSpec {
+        mode_field_diameter_um: t.f64_within("mode_field_diameter_um", 1.0, 200.0, mode),
+        chip_mode_field_diameter_um: t.f64_within("chip_mode_field_diameter_um", 0.5, 200.0, chip),
+        mode_spread: t.f64_within("mode_spread", 0.005, 0.3, spread),
+    }
 }
 
 fn steps(root: &Table<'_>, unit: Option<&UnitSpec>) -> Option<Vec<Step>> {
@@ -101,6 +116,17 @@ fn steps(root: &Table<'_>, unit: Option<&UnitSpec>) -> Option<Vec<Step>> {
             {
                 let hint = "give axes = [\"x\", \"y\"], or method = \"parabola\"";
                 table.fault("axes", "the engine centres a flat top (`aperture_diameter_um`) in x and y alone", hint);
+            }
+            match (&step, unit) {
+                (Step::Peak { axes, method, .. }, Some(unit)) => {
+                    if let Some((message, hint)) = unit.refuses(axes, *method) {
+                        table.fault("axes", message, hint);
+                    }
+                }
+                (Step::FirstLight { both_ends: true, .. }, Some(UnitSpec { second: None, .. })) => {
+                    table.fault("ends", "the unit has no second end", "add a `[unit.second]` table");
+                }
+                _ => {}
             }
             if array && matches!(&step, Step::Peak { method, .. } if method.is_the_controllers()) {
                 let hint = "use the engine, which reads all channels at once";
@@ -155,7 +181,8 @@ fn step(t: &Table<'_>) -> Option<Step> {
         "first_light" => {
             let radius = t.need_f64_within("radius_um", 1.0, 2000.0);
             let threshold = t.need_f64_within("threshold_db", -60.0, -3.0);
-            Some(Step::FirstLight { radius_um: radius?, threshold_db: threshold? })
+            let both_ends = t.choice("ends", &[("first", false), ("both", true)]).unwrap_or_default();
+            Some(Step::FirstLight { radius_um: radius?, threshold_db: threshold?, both_ends })
         }
         "peak" => peak(t),
         "measure" => {
@@ -172,7 +199,7 @@ fn approach(t: &Table<'_>) -> Option<Step> {
     let to = t.need_table("to")?;
     let mut targets = Vec::new();
     for (name, value) in to.numbers() {
-        match axis_named(name) {
+        match Axis::named(name) {
             Some(axis) => targets.push((axis, value)),
             None => to.fault(name, format!("there is no axis \"{name}\""), AXES_HINT),
         }
@@ -184,19 +211,14 @@ fn approach(t: &Table<'_>) -> Option<Step> {
     Some(Step::Approach { to: targets })
 }
 
-/// No bench has a second end's axes yet.
-fn axis_named(name: &str) -> Option<Axis> {
-    Axis::named(name).filter(|axis| !axis.is_second())
-}
-
-const AXES_HINT: &str = "axes are x, y, z (um) and rx, ry, rz (degrees)";
+const AXES_HINT: &str = "axes are x, y, z (um), rx, ry, rz (degrees), and of a part's other end x2, y2, z2";
 
 fn peak(t: &Table<'_>) -> Option<Step> {
     let names = t.str_list("axes").unwrap_or_else(|| vec!["x", "y", "z"]);
     let method = t.choice("method", &Method::ALL.map(|m| (m.as_str(), m))).unwrap_or_default();
     let mut axes = Vec::new();
     for name in &names {
-        match axis_named(name) {
+        match Axis::named(name) {
             Some(axis) if axis.is_angle() && method == Method::Parabola => {
                 t.fault("axes", format!("\"{name}\" is an angle"), "parabolas do not search angles: the engine does");
             }
@@ -289,7 +311,7 @@ mod tests {
         check("wavelength_nm = 1310", "wavelength_nm = \"1310\"", "expected a finite number, found string");
         check("wavelength_nm = 1310", "wavelength_nm = 13", "13 is outside 400 to 2000");
         check("axes = [\"x\", \"y\", \"z\"]", "axes = [\"x\", \"q\"]", "there is no axis \"q\"");
-        check("axes = [\"x\", \"y\", \"z\"]", "axes = [\"x\", \"y\", \"x2\"]", "there is no axis \"x2\"");
+        check("axes = [\"x\", \"y\", \"z\"]", "axes = [\"x\", \"y\", \"x2\"]", "second end, which the unit has not");
         check("method = \"engine\"", "method = \"dither\"\nobjective = \"least\"", "\"least\" is not known");
         let searched = "axes = [\"x\", \"y\", \"z\"]\nz_range_um = 150               # how far from z = 0 the focus may be\nmethod";
         check(searched, "axes = [\"x\", \"y\", \"rx\"]\nmethod = \"parabola\"\n#", "is an angle");

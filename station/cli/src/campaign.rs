@@ -10,7 +10,7 @@ use firstlight::wiring::WorldPorts;
 use serde::Serialize;
 use sim::{Fault, FaultInfo, Order, Ordered, Part};
 use station::bench::{Bench, Pose, frame};
-use station::config::BenchConfig;
+use station::config::{BenchConfig, Frame};
 use station::event::{Event, Outcome};
 use station::sequence::{StopReason, stop};
 use station::store::Writer;
@@ -347,14 +347,17 @@ fn outside(config: &BenchConfig, orders: &[Ordered]) -> bool {
             return true;
         }
         known.insert(axis, at);
-        let Some(along) = known.get(&config.frame.optical_axis) else { continue };
-        if known.len() < config.axes.len() || !config.is_near(*along, ROUNDING_UM) {
+        if known.len() < config.axes.len() {
             continue;
         }
-        let stage = known.iter().map(|(a, p)| (*a, *p)).collect::<Vec<_>>();
-        let optical = frame::to_optical(&config.frame, Pose::default().with(&stage));
-        let limit = config.frame.near_lateral_um + ROUNDING_UM;
-        if optical[recipes::Axis::X].abs() > limit || optical[recipes::Axis::Y].abs() > limit {
+        let stage = Pose::default().with(&known.iter().map(|(a, p)| (*a, *p)).collect::<Vec<_>>());
+        let optical = frame::to_optical(config, stage);
+        let sideways = |frame: &Frame| {
+            let [x, y, _] = frame::optical(frame);
+            optical[x].abs().max(optical[y].abs()) > frame.near_lateral_um + ROUNDING_UM
+        };
+        let mut near = config.frames().filter(|f| config.is_near(f, stage[f.optical_axis], ROUNDING_UM));
+        if near.any(sideways) {
             return true;
         }
     }
@@ -373,7 +376,8 @@ fn moved_after_stop(config: &BenchConfig, orders: &[Ordered], asked_s: Option<f6
         Order::Stop => false,
         Order::Move { axis, target_um } => logical(config, axis, *target_um).is_none_or(|(axis, at)| {
             let parks = config.park.iter().any(|(a, p)| *a == axis && (p - at).abs() < ROUNDING_UM);
-            let backs_off = axis == config.frame.optical_axis && !config.is_near(at, ROUNDING_UM);
+            let frame = config.frame_of(axis);
+            let backs_off = axis == frame.optical_axis && !config.is_near(frame, at, ROUNDING_UM);
             !parks && !backs_off
         }),
     })

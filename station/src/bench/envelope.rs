@@ -3,16 +3,16 @@
 use recipes::Axis;
 
 use super::error::BenchError;
-use super::frame::{Pose, to_optical};
-use crate::config::BenchConfig;
+use super::frame::{self, Pose, to_optical};
+use crate::config::{BenchConfig, Frame};
 
 /// Rounding of targets to a controller's decimals may overstep an end of a range by this, um or degrees.
 const ROUNDING: f64 = 1e-3;
 
-/// Whether any part of the way between two stage poses is nearer to contact than clearance.
-pub fn path_is_near(config: &BenchConfig, from: Pose, to: Pose) -> bool {
-    let axis = config.frame.optical_axis;
-    config.is_near(from[axis], ROUNDING) || config.is_near(to[axis], ROUNDING)
+/// Whether any part of the way of a frame's stage between two poses is nearer to contact than clearance.
+pub fn path_is_near(config: &BenchConfig, frame: &Frame, from: Pose, to: Pose) -> bool {
+    let axis = frame.optical_axis;
+    config.is_near(frame, from[axis], ROUNDING) || config.is_near(frame, to[axis], ROUNDING)
 }
 
 /// Checks a move between two stage poses. Axes run on their own, so the whole box between the poses counts.
@@ -29,14 +29,20 @@ pub fn check(config: &BenchConfig, from: Pose, to: Pose) -> Result<(), BenchErro
             return Err(BenchError::OutsideRange { axis: axis.axis, target, lower, upper });
         }
     }
-    if !path_is_near(config, from, to) || backs_off_only(config, from, to) {
+    config.frames().try_for_each(|frame| keep_out(config, frame, from, to))
+}
+
+/// Each end of a part has its own keep-out: what the stage before the other end does is no business of it.
+fn keep_out(config: &BenchConfig, frame: &Frame, from: Pose, to: Pose) -> Result<(), BenchError> {
+    if !path_is_near(config, frame, from, to) || backs_off_only(config, frame, from, to) {
         return Ok(());
     }
-    let (start, end) = (to_optical(&config.frame, from), to_optical(&config.frame, to));
-    let limit = config.frame.near_lateral_um;
-    for axis in [Axis::X, Axis::Y] {
+    let (start, end) = (to_optical(config, from), to_optical(config, to));
+    let limit = frame.near_lateral_um;
+    let [x, y, _] = frame::optical(frame);
+    for axis in [x, y] {
         let outside = end[axis].abs() > limit + ROUNDING;
-        let enters = start[axis].abs() > limit + ROUNDING && !config.is_near(from[config.frame.optical_axis], ROUNDING);
+        let enters = start[axis].abs() > limit + ROUNDING && !config.is_near(frame, from[frame.optical_axis], ROUNDING);
         if outside || enters {
             let target = if outside { end[axis] } else { start[axis] };
             return Err(BenchError::KeepOut { axis, target, limit });
@@ -45,18 +51,20 @@ pub fn check(config: &BenchConfig, from: Pose, to: Pose) -> Result<(), BenchErro
     Ok(())
 }
 
-fn backs_off_only(config: &BenchConfig, from: Pose, to: Pose) -> bool {
-    let optical = config.frame.optical_axis;
-    let away = (to[optical] - from[optical]) * config.frame.contact <= 0.0;
-    let still = config.axes.iter().filter(|a| a.axis != optical).all(|a| (to[a.axis] - from[a.axis]).abs() <= ROUNDING);
+fn backs_off_only(config: &BenchConfig, frame: &Frame, from: Pose, to: Pose) -> bool {
+    let optical = frame.optical_axis;
+    let away = (to[optical] - from[optical]) * frame.contact <= 0.0;
+    let others = config.axes.iter().map(|a| a.axis).filter(|a| *a != optical && config.frame_of(*a) == frame);
+    let still = others.into_iter().all(|a| (to[a] - from[a]).abs() <= ROUNDING);
     away && still
 }
 
 /// The velocity an axis may have on the way between two stage poses, um/s or degrees/s.
 pub fn velocity(config: &BenchConfig, axis: Axis, from: Pose, to: Pose) -> f64 {
     let Some(setup) = config.axis(axis) else { return 0.0 };
-    if !axis.is_angle() && path_is_near(config, from, to) {
-        setup.velocity.min(config.frame.near_velocity_um_s)
+    let frame = config.frame_of(axis);
+    if !axis.is_angle() && path_is_near(config, frame, from, to) {
+        setup.velocity.min(frame.near_velocity_um_s)
     } else {
         setup.velocity
     }

@@ -302,7 +302,8 @@ pub(crate) mod tests {
             }
             assert!(axis.controller_range().0 < axis.controller_range().1);
         }
-        assert_eq!(config.clearance_um(), 1000.0);
-        assert!(config.is_near(999.0, 0.0) && !config.is_near(1000.0, 0.0));
+        let frame = &config.frame;
+        assert_eq!(config.clearance_um(frame), 1000.0);
+        assert!(config.is_near(frame, 999.0, 0.0) && !config.is_near(frame, 1000.0, 0.0));
     }
 }

@@ -7,7 +7,7 @@ use recipes::Axis;
 
 use super::frame::{Pose, to_optical, to_stage};
 use super::{Bench, BenchError, envelope};
-use crate::config::AxisConfig;
+use crate::config::{AxisConfig, Frame};
 
 /// Moves shorter than this are none: below any stage's step.
 const NO_MOVE: f64 = 1e-4;
@@ -25,7 +25,7 @@ impl Bench {
             self.config.axis(*axis).ok_or(BenchError::NoAxis { axis: *axis })?;
         }
         let from = self.stage_commanded().await?;
-        let to = to_stage(&self.config.frame, to_optical(&self.config.frame, from).with(targets));
+        let to = to_stage(&self.config, to_optical(&self.config, from).with(targets));
         self.move_stage(from, to).await
     }
 
@@ -34,17 +34,18 @@ impl Bench {
     /// # Errors
     /// As [`Bench::move_to`].
     pub async fn approach(&mut self, targets: &[(Axis, f64)]) -> Result<(), BenchError> {
-        let (along, across): (Vec<_>, Vec<_>) = targets.iter().partition(|(axis, _)| *axis == Axis::Z);
-        let now = self.pose().await?[Axis::Z];
-        let away = along.iter().any(|(_, z)| (z - now) * self.config.frame.contact < 0.0);
-        if away {
-            self.move_to(&along).await?;
+        let (along, across): (Vec<_>, Vec<_>) =
+            targets.iter().partition(|(axis, _)| matches!(axis, Axis::Z | Axis::Z2));
+        let now = self.pose().await?;
+        let away = |(axis, z): &(Axis, f64)| (z - now[*axis]) * self.config.frame_of(*axis).contact < 0.0;
+        let (away, towards): (Vec<_>, Vec<_>) = along.into_iter().partition(away);
+        for targets in [away, across, towards] {
+            self.move_to(&targets).await?;
         }
-        self.move_to(&across).await?;
-        if away { Ok(()) } else { self.move_to(&along).await }
+        Ok(())
     }
 
-    /// Moves the stage axes one after the other to the park pose. The optical axis must be at clearance already.
+    /// Moves the stage axes one after the other to the park pose. The optical axes must be at clearance already.
     ///
     /// # Errors
     /// As [`Bench::move_to`].
@@ -163,7 +164,7 @@ impl Bench {
     /// Controller errors.
     pub async fn pose(&mut self) -> Result<Pose, BenchError> {
         let stage = self.stage_pose().await?;
-        Ok(to_optical(&self.config.frame, stage))
+        Ok(to_optical(&self.config, stage))
     }
 
     /// The optical pose last commanded.
@@ -172,7 +173,7 @@ impl Bench {
     /// Controller errors; `NotReferenced`.
     pub async fn commanded(&mut self) -> Result<Pose, BenchError> {
         let stage = self.stage_commanded().await?;
-        Ok(to_optical(&self.config.frame, stage))
+        Ok(to_optical(&self.config, stage))
     }
 
     pub(super) async fn stage_pose(&mut self) -> Result<Pose, BenchError> {
@@ -203,7 +204,7 @@ impl Bench {
         Ok(all)
     }
 
-    /// References the stage axes that are not, in the bench file's order (the optical axis first), and returns them. A tracker
+    /// References the stage axes that are not, in the bench file's order (optical axes first), and returns them. A tracker
     /// that was left elsewhere is brought to the middle of its travel, so that the fibre is where the stage is.
     ///
     /// # Errors
@@ -222,25 +223,47 @@ impl Bench {
         Ok(order)
     }
 
-    /// Backs off along the optical axis alone until nothing can touch; returns whether it had to.
+    /// Backs off along the optical axes alone, before both ends of a part at once, until nothing can touch; returns whether
+    /// it had to.
     ///
     /// # Errors
-    /// Controller errors; `NotReferenced` where the optical axis' position is unknown.
+    /// Controller errors; `NotReferenced` where the position of an optical axis is unknown, once the other has backed off.
     pub async fn back_off(&mut self) -> Result<bool, BenchError> {
-        let axis = self.config.frame.optical_axis;
-        let referenced = self.referenced().await?.into_iter().any(|(a, r)| a == axis && r);
-        if !referenced {
-            return Err(BenchError::NotReferenced { axis });
+        let (backed_off, unknown) = self.back_off_referenced().await?;
+        unknown.map_or(Ok(backed_off), |axis| Err(BenchError::NotReferenced { axis }))
+    }
+
+    /// As [`Bench::back_off`], before referencing: what is not referenced cannot be moved to a known place, and stays.
+    ///
+    /// # Errors
+    /// Controller errors.
+    pub async fn back_off_known(&mut self) -> Result<bool, BenchError> {
+        Ok(self.back_off_referenced().await?.0)
+    }
+
+    /// Whether it had to back off, and an optical axis that is not referenced.
+    async fn back_off_referenced(&mut self) -> Result<(bool, Option<Axis>), BenchError> {
+        let referenced = self.referenced().await?;
+        let is_known = |frame: &&Frame| referenced.contains(&(frame.optical_axis, true));
+        let unknown = self.config.frames().find(|frame| !is_known(frame)).map(|frame| frame.optical_axis);
+        if !self.config.frames().any(|frame| is_known(&frame)) {
+            return Ok((false, unknown));
         }
         let now = self.stage_pose().await?;
-        // A stage at rest reads back a little off its target.
-        let slack = self.config.optical().play + 5.0 * self.config.optical().repeatability;
-        if !self.config.is_near(now[axis], slack) {
-            return Ok(false);
+        let mut targets = Vec::new();
+        for frame in self.config.frames().filter(is_known) {
+            let optical = self.config.optical(frame);
+            // A stage at rest reads back a little off its target.
+            let slack = optical.play + 5.0 * optical.repeatability;
+            if self.config.is_near(frame, now[optical.axis], slack) {
+                targets.push((optical.axis, self.config.clearance_um(frame)));
+            }
         }
-        self.move_stage(now, now.with(&[(axis, self.config.clearance_um())])).await?;
-        self.commanded = None;
-        Ok(true)
+        if !targets.is_empty() {
+            self.move_stage(now, now.with(&targets)).await?;
+            self.commanded = None;
+        }
+        Ok((!targets.is_empty(), unknown))
     }
 }
 

@@ -72,7 +72,8 @@ const SCAN_GRACE_S: f64 = 5.0;
 
 /// The two stage axes across the light, where one controller moves both and sees the light.
 fn lateral(config: &BenchConfig) -> Option<([&AxisConfig; 2], u32)> {
-    let mut across = config.axes.iter().filter(|a| !a.axis.is_angle() && a.axis != config.frame.optical_axis);
+    let mut across =
+        config.axes.iter().filter(|a| !a.axis.is_angle() && !a.axis.is_second() && a.axis != config.frame.optical_axis);
     let (a, b) = (across.next()?, across.next()?);
     let input = config.controllers.get(&a.controller)?.analog_input?;
     (a.controller == b.controller).then_some(([a, b], input))
@@ -217,7 +218,7 @@ impl Bench {
     }
 
     fn told(&self, axes: &[AxisConfig; 2], stage: Pose, done: &Aligned, end: f64) -> Ran {
-        let optical = |stage: Pose| to_optical(&self.config.frame, stage);
+        let optical = |stage: Pose| to_optical(&self.config, stage);
         let sample = |s: &drivers::alignment::AlignmentSample| {
             let at = [(axes[0].axis, axes[0].to_logical(s.at.0)), (axes[1].axis, axes[1].to_logical(s.at.1))];
             (s.t_s, optical(stage.with(&at)), s.input / end)

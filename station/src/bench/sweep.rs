@@ -41,7 +41,7 @@ impl Bench {
             self.start_signal_stream().await?;
         }
         let from = self.stage_commanded().await?;
-        let to = to_stage(&self.config.frame, to_optical(&self.config.frame, from).with(targets));
+        let to = to_stage(&self.config, to_optical(&self.config, from).with(targets));
         envelope::check(&self.config, from, to)?;
         let moving: Vec<Axis> = self.config.axes.iter().map(|a| a.axis).filter(|a| to[*a] != from[*a]).collect();
         let length = moving.iter().filter(|a| !a.is_angle()).map(|a| (to[*a] - from[*a]).powi(2)).sum::<f64>().sqrt();
@@ -159,9 +159,8 @@ impl Bench {
     }
 
     fn samples(&self, track: &Track, to: Pose) -> Vec<Sample> {
-        let frame = &self.config.frame;
         let row = |pose: Pose| -> Vec<f64> {
-            let optical = to_optical(frame, pose);
+            let optical = to_optical(&self.config, pose);
             self.config.axes.iter().map(|a| optical[a.axis]).collect()
         };
         let commanded = row(to);

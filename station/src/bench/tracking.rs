@@ -88,7 +88,7 @@ impl Bench {
         self.centre_tracker().await?;
         let began_s = self.clock.seconds();
         let light = self.photocurrent().await?;
-        let mut seen = vec![(0.0, to_optical(&self.config.frame, from), light)];
+        let mut seen = vec![(0.0, to_optical(&self.config, from), light)];
         let mut success = false;
         if light >= config.threshold_a && light.is_finite() {
             let threshold_a = (LEVEL_SHARE * light).max(config.threshold_a);
@@ -97,7 +97,7 @@ impl Bench {
         }
         let end = self.photocurrent().await?;
         let stage = self.stage_commanded().await?;
-        seen.push((self.clock.seconds() - began_s, to_optical(&self.config.frame, stage), end));
+        seen.push((self.clock.seconds() - began_s, to_optical(&self.config, stage), end));
         Ok(told(success, &seen))
     }
 
@@ -119,7 +119,7 @@ impl Bench {
             let off = config.displacement(self.tracker()?.centre().await?);
             let here = displaced(stage, axes, off);
             let light = self.photocurrent().await?;
-            seen.push((self.clock.seconds() - began_s, to_optical(&self.config.frame, here), light));
+            seen.push((self.clock.seconds() - began_s, to_optical(&self.config, here), light));
             let look = match state {
                 TrackState::Tracking if off.iter().any(|um| um.abs() > room) => Look::AtEnd,
                 TrackState::Tracking if (off[0] - before[0]).hypot(off[1] - before[1]) < STILL_UM => Look::Stands,

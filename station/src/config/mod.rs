@@ -90,10 +90,10 @@ impl AxisConfig {
     }
 }
 
-/// How stage axes become optical axes, and which way is safe.
+/// How the stage axes before one end of a part become optical axes, and which way is safe.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Frame {
-    /// Stage axis along the light.
+    /// Stage axis along the light; one of the second end's where the frame is of that end.
     pub optical_axis: Axis,
     /// Turn of the stage's lateral axes against optical x and y, about the optical axis, degrees.
     pub rotation_deg: f64,
@@ -248,13 +248,15 @@ pub struct BenchConfig {
     pub controllers: BTreeMap<String, Controller>,
     /// Stage axes in the order of [`Axis`].
     pub axes: Vec<AxisConfig>,
-    /// The frame.
+    /// The frame of the stage, before the first end of a part.
     pub frame: Frame,
+    /// The frame of a second stage, before the other end of a part that light passes through.
+    pub second: Option<Frame>,
     /// Park pose of the stage axes.
     pub park: Vec<(Axis, f64)>,
     /// Order of the moves to the park pose (stage axes).
     pub park_order: Vec<Axis>,
-    /// Order of referencing (stage axes), the optical axis first.
+    /// Order of referencing (stage axes), of each stage the optical axis first.
     pub referencing: Vec<Axis>,
     /// Meters by name.
     pub meters: BTreeMap<String, Meter>,
@@ -280,9 +282,19 @@ impl BenchConfig {
         self.axes.iter().find(|a| a.axis == axis)
     }
 
-    /// The stage axis along the light; its presence is checked when the file is read.
-    pub fn optical(&self) -> &AxisConfig {
-        self.axis(self.frame.optical_axis).expect("parse refuses a frame whose optical axis is missing")
+    /// The frames of all stages.
+    pub fn frames(&self) -> impl Iterator<Item = &Frame> {
+        std::iter::once(&self.frame).chain(&self.second)
+    }
+
+    /// The frame of the stage that an axis is of.
+    pub fn frame_of(&self, axis: Axis) -> &Frame {
+        self.second.as_ref().filter(|_| axis.is_second()).unwrap_or(&self.frame)
+    }
+
+    /// The stage axis of a frame along the light; its presence is checked when the file is read.
+    pub fn optical(&self, frame: &Frame) -> &AxisConfig {
+        self.axis(frame.optical_axis).expect("parse refuses a frame whose optical axis is missing")
     }
 
     /// The first signal channel; its presence is checked when the file is read.
@@ -298,15 +310,15 @@ impl BenchConfig {
         })
     }
 
-    /// Position of the optical axis at and beyond which, away from contact, nothing can touch, um.
-    pub fn clearance_um(&self) -> f64 {
-        let (lower, upper) = self.optical().range;
-        let contact_end = if self.frame.contact < 0.0 { lower } else { upper };
-        contact_end - self.frame.contact * self.frame.retreat_um
+    /// Position of a frame's optical axis at and beyond which, away from contact, nothing can touch, um.
+    pub fn clearance_um(&self, frame: &Frame) -> f64 {
+        let (lower, upper) = self.optical(frame).range;
+        let contact_end = if frame.contact < 0.0 { lower } else { upper };
+        contact_end - frame.contact * frame.retreat_um
     }
 
-    /// Whether an optical-axis position is nearer to contact than clearance, by more than `slack_um`.
-    pub fn is_near(&self, optical_um: f64, slack_um: f64) -> bool {
-        (optical_um - self.clearance_um()) * self.frame.contact > slack_um
+    /// Whether a position of a frame's optical axis is nearer to contact than clearance, by more than `slack_um`.
+    pub fn is_near(&self, frame: &Frame, optical_um: f64, slack_um: f64) -> bool {
+        (optical_um - self.clearance_um(frame)) * frame.contact > slack_um
     }
 }

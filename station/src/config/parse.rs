@@ -24,7 +24,7 @@ impl BenchConfig {
     }
 }
 
-const AXIS_HINT: &str = "stage axes are x, y, z (um) and rx, ry, rz (degrees)";
+const AXIS_HINT: &str = "stage axes are x, y, z (um), rx, ry, rz (degrees), and before a part's other end x2, y2, z2";
 
 fn bench(root: &Table<'_>) -> Option<BenchConfig> {
     let station = root.need_table("station");
@@ -37,10 +37,10 @@ fn bench(root: &Table<'_>) -> Option<BenchConfig> {
     let source = root.need_table("source").and_then(|t| light::source(&t, &mut owners));
     let switch = light::switch(root, &mut owners);
     let (axes, named) = axes(root, &controllers);
-    let frame = root.need_table("frame").and_then(|t| frame(&t, &axes, &named));
+    let (frame, second) = frames(root, &axes, &named);
     let tracker = tracker::tracker(root, &mut owners, frame.as_ref());
     let (park, park_order) = park(root, &axes, &named);
-    let referencing = referencing(root, &named, frame.as_ref());
+    let referencing = referencing(root, &named, [frame.as_ref(), second.as_ref()]);
     let channels = light::channels(root, &meters);
     let (reference, reference_max_age_s) = light::reference(root);
     let has_simulation = root.has("simulation");
@@ -52,6 +52,7 @@ fn bench(root: &Table<'_>) -> Option<BenchConfig> {
         controllers,
         axes,
         frame: frame?,
+        second,
         park,
         park_order,
         referencing,
@@ -69,15 +70,17 @@ fn bench(root: &Table<'_>) -> Option<BenchConfig> {
 }
 
 fn check_park_is_clear(root: &Table<'_>, config: &BenchConfig) {
-    let optical = config.frame.optical_axis;
-    let Some((_, at)) = config.park.iter().find(|(axis, _)| *axis == optical) else { return };
-    if config.axis(optical).is_some() && config.is_near(*at, 0.0) {
-        let clearance = config.clearance_um();
-        root.fault(
-            "park",
-            format!("{optical} = {at} is nearer to contact than clearance ({clearance} um)"),
-            "park the optical axis at clearance or beyond it",
-        );
+    for frame in config.frames() {
+        let optical = frame.optical_axis;
+        let Some((_, at)) = config.park.iter().find(|(axis, _)| *axis == optical) else { continue };
+        if config.axis(optical).is_some() && config.is_near(frame, *at, 0.0) {
+            let clearance = config.clearance_um(frame);
+            root.fault(
+                "park",
+                format!("{optical} = {at} is nearer to contact than clearance ({clearance} um)"),
+                "park the optical axis at clearance or beyond it",
+            );
+        }
     }
 }
 
@@ -223,7 +226,7 @@ fn axes(root: &Table<'_>, controllers: &BTreeMap<String, Controller>) -> (Vec<Ax
     let mut axes: Vec<AxisConfig> = Vec::new();
     let mut named = Vec::new();
     for (name, table) in root.named_tables("axes") {
-        let Some(axis) = Axis::named(name).filter(|a| !a.is_second()) else {
+        let Some(axis) = Axis::named(name) else {
             table.leave();
             table.fault_here(format!("there is no axis \"{name}\""), AXIS_HINT);
             continue;
@@ -242,8 +245,9 @@ fn axes(root: &Table<'_>, controllers: &BTreeMap<String, Controller>) -> (Vec<Ax
     if named.is_empty() {
         root.fault_here("missing axes: x, y and z", "add `[axes.x]`, `[axes.y]` and `[axes.z]` tables");
     }
-    for axis in [Axis::X, Axis::Y, Axis::Z] {
-        if !named.is_empty() && !named.contains(&axis) {
+    let needed: &[Axis] = if named.iter().any(|a| a.is_second()) { &[FIRST, SECOND].concat() } else { &FIRST };
+    for axis in needed {
+        if !named.is_empty() && !named.contains(axis) {
             root.fault("axes", format!("axis {axis} is missing"), format!("add an `[axes.{axis}]` table"));
         }
     }
@@ -308,9 +312,32 @@ fn axis_config(axis: Axis, t: &Table<'_>, controllers: &BTreeMap<String, Control
     })
 }
 
-fn frame(t: &Table<'_>, axes: &[AxisConfig], named: &[Axis]) -> Option<Frame> {
-    let linear = [("x", Axis::X), ("y", Axis::Y), ("z", Axis::Z)];
-    let optical_axis = t.need_choice("optical_axis", &linear);
+/// Linear axes before the first end of a part, and before the other one.
+const FIRST: [Axis; 3] = [Axis::X, Axis::Y, Axis::Z];
+const SECOND: [Axis; 3] = [Axis::X2, Axis::Y2, Axis::Z2];
+
+/// The frame, and that of the stage before the other end of a part, where there is one.
+fn frames(root: &Table<'_>, axes: &[AxisConfig], named: &[Axis]) -> (Option<Frame>, Option<Frame>) {
+    let Some(t) = root.need_table("frame") else { return (None, None) };
+    let second = t.table("second");
+    let stands = named.iter().any(|a| a.is_second());
+    match &second {
+        None if stands => t.fault_here(
+            "missing second: the frame of x2, y2 and z2",
+            "add a `[frame.second]` table with the keys of `[frame]`: which way leads to contact there",
+        ),
+        Some(second) if !stands && !named.is_empty() => {
+            second.leave();
+            second.fault_here("the bench has no axes x2, y2 and z2", "add their tables, or take this one away");
+            return (frame(&t, FIRST, axes, named), None);
+        }
+        _ => {}
+    }
+    (frame(&t, FIRST, axes, named), second.and_then(|second| frame(&second, SECOND, axes, named)))
+}
+
+fn frame(t: &Table<'_>, linear: [Axis; 3], axes: &[AxisConfig], named: &[Axis]) -> Option<Frame> {
+    let optical_axis = t.need_choice("optical_axis", &linear.map(|axis| (axis.as_str(), axis)));
     if let Some(axis) = optical_axis
         && !named.contains(&axis)
     {
@@ -382,17 +409,16 @@ fn park(root: &Table<'_>, axes: &[AxisConfig], named: &[Axis]) -> (Vec<(Axis, f6
     (pose, order)
 }
 
-fn referencing(root: &Table<'_>, named: &[Axis], frame: Option<&Frame>) -> Vec<Axis> {
+fn referencing(root: &Table<'_>, named: &[Axis], frames: [Option<&Frame>; 2]) -> Vec<Axis> {
     let Some(t) = root.need_table("referencing") else { return Vec::new() };
     let order = order(&t, "order", named);
-    if let (Some(first), Some(frame)) = (order.first(), frame)
-        && *first != frame.optical_axis
-    {
-        t.fault(
-            "order",
-            format!("begins with {first}"),
-            format!("reference the optical axis ({}) first", frame.optical_axis),
-        );
+    for frame in frames.into_iter().flatten() {
+        let optical = frame.optical_axis;
+        let first = order.iter().find(|a| a.is_second() == optical.is_second());
+        if let Some(first) = first.filter(|first| **first != optical) {
+            let begins = if optical.is_second() { "goes on with" } else { "begins with" };
+            t.fault("order", format!("{begins} {first}"), format!("reference the optical axis ({optical}) first"));
+        }
     }
     order
 }
@@ -425,7 +451,7 @@ mod tests {
         check("port = \"motion\"", "port = \"motor\"", "there is no port \"motor\"");
         check("driver = \"pi-gcs2\"", "driver = \"pi\"", "one of: pi-gcs2");
         check("[axes.y]", "[axes.q]", "there is no axis \"q\"");
-        check("[axes.y]", "[axes.y2]", "there is no axis \"y2\"");
+        check("[axes.y]", "[axes.y2]", "axis x2 is missing");
         check("channel = \"2\"", "channel = \"1\"", "the same channel as axis x");
         check("direction = \"+\"", "direction = \"-\"", "retreats towards contact");
         check("z = 6000", "z = 500", "nearer to contact than clearance");

@@ -182,10 +182,10 @@ pub struct Pace {
 
 /// What a bench file tells a search of its bench.
 pub fn described(config: &BenchConfig, pace: Pace) -> ProbeInfo {
-    let near = config.frame.near_velocity_um_s;
-    let lateral = config.frame.near_lateral_um;
     let axis = |a: &AxisConfig| {
-        let bound = if matches!(a.axis, Axis::X | Axis::Y) { lateral } else { f64::INFINITY };
+        let frame = config.frame_of(a.axis);
+        let near = frame.near_velocity_um_s;
+        let bound = if a.axis.is_lateral() { frame.near_lateral_um } else { f64::INFINITY };
         AxisInfo {
             axis: a.axis,
             lower: a.range.0.max(-bound),

@@ -19,6 +19,8 @@ pub struct Setup {
     pub threshold: Power,
     /// Distance from the peak, across the light, at which the signal is at the threshold in focus, um.
     pub reach_um: f64,
+    /// Whether both ends of a part are swept together, as far and the same way; reach is then of both together.
+    pub both_ends: bool,
 }
 
 /// Spacing of the spiral's turns in units of the reach. The worst place between two sides is 0.65 reaches from one, and
@@ -49,11 +51,11 @@ pub struct FirstLight {
 /// with more care. Where still nothing is found the stage is left where the spiral ended.
 ///
 /// # Errors
-/// Those of the probe; `Saturated`; `NoAxis` without x or y.
+/// Those of the probe; `Saturated`; `NoAxis` without x or y, of either end where both are swept.
 pub async fn search(probe: &mut dyn Probe, setup: &Setup) -> Result<FirstLight, SearchError> {
-    let lateral = [Axis::X, Axis::Y];
-    let [x, y] = lateral.map(|a| probe.info().index(a).ok_or(SearchError::NoAxis(a)));
-    let spiral = Spiral { centre: probe.position().await?, lateral: [x?, y?] };
+    let axes: &[Axis] = if setup.both_ends { &[Axis::X, Axis::Y, Axis::X2, Axis::Y2] } else { &[Axis::X, Axis::Y] };
+    let lateral = axes.iter().map(|a| probe.info().index(*a).ok_or(SearchError::NoAxis(*a)));
+    let spiral = Spiral { lateral: lateral.collect::<Result<_, _>>()?, centre: probe.position().await? };
     let here = signal(&probe.measure().await?)?;
     let mut result = FirstLight { found: None, greatest: here, legs: 0 };
     if here >= setup.threshold {
@@ -82,16 +84,17 @@ struct Look {
 
 struct Spiral {
     centre: Vec<f64>,
-    lateral: [usize; 2],
+    /// Indices of x and y, of one end after the other.
+    lateral: Vec<usize>,
 }
 
 impl Spiral {
     /// A place across the light, from the centre; within the probe's limits.
     fn place(&self, probe: &dyn Probe, offset: [f64; 2]) -> Vec<f64> {
         let mut place = self.centre.clone();
-        for (i, off) in self.lateral.into_iter().zip(offset) {
-            let axis = &probe.info().axes[i];
-            place[i] = (self.centre[i] + off).clamp(axis.lower, axis.upper);
+        for (i, off) in self.lateral.iter().zip(offset.into_iter().cycle()) {
+            let axis = &probe.info().axes[*i];
+            place[*i] = (self.centre[*i] + off).clamp(axis.lower, axis.upper);
         }
         place
     }
@@ -123,7 +126,7 @@ impl Spiral {
             if power < setup.threshold {
                 continue;
             }
-            if let Some(place) = confirm(probe, setup, best, self.lateral, look.speed).await? {
+            if let Some(place) = confirm(probe, setup, best, &self.lateral, look.speed).await? {
                 return Ok(Some(place));
             }
             probe.move_to(&corner).await?;
@@ -136,7 +139,7 @@ impl Spiral {
 fn speed(probe: &dyn Probe, setup: &Setup) -> f64 {
     let chord = 2.0 * (1.0 - (PITCH / 2.0_f64).powi(2)).sqrt() * setup.reach_um;
     let by_meter = chord / SAMPLES_A_CHORD / probe.info().costs.sample_s.max(1e-4);
-    let lateral = probe.info().axes.iter().filter(|a| matches!(a.axis, Axis::X | Axis::Y));
+    let lateral = probe.info().axes.iter().filter(|a| a.axis.is_lateral());
     lateral.map(|a| a.speed).fold(by_meter, f64::min)
 }
 
@@ -195,16 +198,17 @@ fn greatest(samples: &[Sample]) -> Result<Option<(&Sample, Power)>, SearchError>
     Ok(best)
 }
 
-/// Goes to where a sweep promised light and measures at rest; looks along x and y, slower each time, where it is not.
+/// Goes to where a sweep promised light and measures at rest; looks along x and y of each end, slower each time, where it is
+/// not.
 async fn confirm(
     probe: &mut dyn Probe,
     setup: &Setup,
     promise: &Sample,
-    lateral: [usize; 2],
+    lateral: &[usize],
     speed: f64,
 ) -> Result<Option<Vec<f64>>, SearchError> {
     let mut place = promise.commanded.clone();
-    for i in lateral {
+    for i in lateral.iter().copied() {
         place[i] = promise.actual[i].clamp(probe.info().axes[i].lower, probe.info().axes[i].upper);
     }
     let mut slow = speed;
@@ -214,7 +218,7 @@ async fn confirm(
             return Ok(Some(place));
         }
         slow /= 2.0;
-        for i in lateral {
+        for i in lateral.iter().copied() {
             let (mut begin, mut end) = (place.clone(), place.clone());
             begin[i] = (place[i] - setup.reach_um).max(probe.info().axes[i].lower);
             end[i] = (place[i] + setup.reach_um).min(probe.info().axes[i].upper);
@@ -240,7 +244,7 @@ mod tests {
     }
 
     fn run_from(probe: &mut Formula, radius_um: f64, begin_um: [f64; 2]) -> FirstLight {
-        let setup = Setup { radius_um, begin_um, threshold: Power::from_dbm(-23.0), reach_um: 10.6 };
+        let setup = Setup { radius_um, begin_um, threshold: Power::from_dbm(-23.0), reach_um: 10.6, both_ends: false };
         let runtime = units::clock::virtual_runtime().unwrap();
         runtime.block_on(search(probe, &setup)).unwrap()
     }

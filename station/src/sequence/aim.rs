@@ -67,6 +67,8 @@ pub struct Aim<'r> {
     pub reach_um: f64,
     /// Lowest and highest position along the light, um.
     pub z_limits: (f64, f64),
+    /// The same of a part's other end.
+    pub z2_limits: (f64, f64),
     /// Loss it may leave, dB.
     pub tolerance_db: f64,
     /// Power expected at the peak, dBm.
@@ -87,6 +89,18 @@ pub struct Aim<'r> {
 pub fn reach_um(unit: &UnitSpec, depth_db: f64) -> f64 {
     unit.aperture_diameter_um.unwrap_or(0.0) / 2.0
         + unit.mode_field_diameter_um / 2.0 * (depth_db.max(0.0) / DB_AT_RADIUS).sqrt()
+}
+
+/// Of the depth that a threshold leaves to both ends of a part together, the share that may go into one being off more than the
+/// other: by the size of the part, and by how it lies in its holder.
+const APART: f64 = 0.3;
+
+/// How far the first light is seen across it, um: of both ends together, where they are off alike.
+pub(super) fn first_reach_um(unit: &UnitSpec, depth_db: f64, both_ends: bool) -> f64 {
+    let alone = reach_um(unit, depth_db);
+    let Some(second) = unit.second.filter(|_| both_ends) else { return alone };
+    let radius = f64::midpoint(unit.mode_field_diameter_um, second.mode_field_diameter_um) / 2.0;
+    radius * ((1.0 - APART) * depth_db.max(0.0) / 2.0 / DB_AT_RADIUS).sqrt()
 }
 
 /// The last approach pose before a step, along one axis.
@@ -110,12 +124,16 @@ impl<'r> Aim<'r> {
             Step::FirstLight { threshold_db, .. } => Some(-*threshold_db),
             _ => None,
         });
-        let centre = approach(recipe, step, Axis::Z);
+        let limits = |axis: Axis| {
+            let centre = approach(recipe, step, axis);
+            (centre - z_range_um, centre + z_range_um)
+        };
         Some(Aim {
             unit: &recipe.unit,
             axes: axes.clone(),
             reach_um: reach_um(&recipe.unit, threshold.unwrap_or(DB_AT_RADIUS)),
-            z_limits: (centre - z_range_um, centre + z_range_um),
+            z_limits: limits(Axis::Z),
+            z2_limits: limits(Axis::Z2),
             tolerance_db: *tolerance_db,
             level_dbm,
             angle_range_deg: *angle_range_deg,
@@ -128,11 +146,11 @@ impl<'r> Aim<'r> {
 
     /// With where the earlier units of its lot were along the light and in angle. Across the light the first light tells more.
     pub fn in_lot(self, lot: &Lot, recipe: &Recipe, step: usize) -> Aim<'r> {
-        let (low, high) = self.z_limits;
         let known = self.axes.iter().filter_map(|axis| {
             let recipe_sd = match axis {
-                Axis::X | Axis::Y | Axis::X2 | Axis::Y2 | Axis::Z2 => return None,
-                Axis::Z => SPREAD * (high - low) / 2.0,
+                Axis::X | Axis::Y | Axis::X2 | Axis::Y2 => return None,
+                Axis::Z => SPREAD * half(self.z_limits),
+                Axis::Z2 => SPREAD * half(self.z2_limits),
                 Axis::Rx | Axis::Ry | Axis::Rz => SPREAD * self.angle_range_deg,
             };
             let expected = lot.expects(*axis, recipe_sd)?;
@@ -162,13 +180,28 @@ impl<'r> Aim<'r> {
 
     /// Distances that lose 4 dB, across and along the light, um.
     fn widths_um(&self) -> (f64, f64) {
-        let (fixed, moving) = (self.unit.chip_mode_field_diameter_um / 2.0, self.unit.mode_field_diameter_um / 2.0);
-        let gaussian = ((fixed * fixed + moving * moving) / 2.0 * WIDTH_DB / DB_AT_RADIUS).sqrt();
+        let (gaussian, along) =
+            self.end_widths_um(self.unit.chip_mode_field_diameter_um, self.unit.mode_field_diameter_um);
+        (self.unit.aperture_diameter_um.map_or(gaussian, |d| d / 2.0), along)
+    }
+
+    /// The same of two modes of these diameters, um.
+    fn end_widths_um(&self, fixed: f64, moving: f64) -> (f64, f64) {
+        let (fixed, moving) = (fixed / 2.0, moving / 2.0);
+        let across = ((fixed * fixed + moving * moving) / 2.0 * WIDTH_DB / DB_AT_RADIUS).sqrt();
         // Two Gaussian modes with their waists z apart couple 1 / ((w1/w2 + w2/w1)^2 + (lambda z / (pi w1 w2))^2).
         let along = PI * fixed * moving / (self.unit.wavelength_nm * 1e-3)
             * (fixed / moving + moving / fixed)
             * (10f64.powf(WIDTH_DB / 10.0) - 1.0).sqrt();
-        (self.unit.aperture_diameter_um.map_or(gaussian, |d| d / 2.0), along)
+        (across, along)
+    }
+
+    /// Those of the second end, or of the only one.
+    fn second_widths_um(&self) -> (f64, f64) {
+        self.unit.second.map_or_else(
+            || self.widths_um(),
+            |end| self.end_widths_um(end.chip_mode_field_diameter_um, end.mode_field_diameter_um),
+        )
     }
 
     /// The channels of an array that have light, along x from its middle, um.
@@ -197,17 +230,21 @@ impl<'r> Aim<'r> {
     pub fn classical(&self, axes: &[AxisInfo]) -> classical::Setup {
         let (across, along) = self.widths_um();
         let [rx, ry, rz] = self.widths_deg(across, along);
+        let (across2, along2) = self.second_widths_um();
         let width = |axis: Axis| match axis {
-            Axis::X | Axis::Y | Axis::X2 | Axis::Y2 => across,
-            Axis::Z | Axis::Z2 => along,
+            Axis::X | Axis::Y => across,
+            Axis::Z => along,
+            Axis::X2 | Axis::Y2 => across2,
+            Axis::Z2 => along2,
             Axis::Rx => rx,
             Axis::Ry => ry,
             Axis::Rz => rz,
         };
-        let scale = |axis: Axis| if axis == Axis::Z { along / 3.0 } else { width(axis) };
+        let scale = |axis: Axis| if matches!(axis, Axis::Z | Axis::Z2) { width(axis) / 3.0 } else { width(axis) };
         let reach = |axis: Axis| match axis {
             Axis::X | Axis::Y | Axis::X2 | Axis::Y2 => self.reach_um,
-            Axis::Z | Axis::Z2 => (self.z_limits.1 - self.z_limits.0) / 2.0,
+            Axis::Z => half(self.z_limits),
+            Axis::Z2 => half(self.z2_limits),
             Axis::Rx | Axis::Ry | Axis::Rz => self.angle_range_deg,
         };
         let all = |of: &dyn Fn(Axis) -> f64| axes.iter().map(|a| of(a.axis)).collect();
@@ -225,8 +262,9 @@ impl<'r> Aim<'r> {
     /// What to tell the main peak from side lobes by; of a single mode alone.
     pub fn hills(&self) -> Option<engine::Hills> {
         let single = self.channels == 1 && self.unit.aperture_diameter_um.is_none();
+        let second = self.unit.second.map_or(0.0, |end| end.mode_field_diameter_um);
         single.then_some(engine::Hills {
-            radius_um: LOBE_RADII * self.unit.mode_field_diameter_um / 2.0,
+            radius_um: LOBE_RADII * self.unit.mode_field_diameter_um.max(second) / 2.0,
             lobe_db: LOBE_DB,
             halo_db: HALO_DB,
             dimming_db: DIMMING_DB,
@@ -236,9 +274,10 @@ impl<'r> Aim<'r> {
     /// For the engine, which starts at `here` of these axes.
     pub fn engine_at(&self, axes: &[AxisInfo], here: &[f64]) -> engine::Setup {
         let at = |axis: Axis| axes.iter().position(|a| a.axis == axis).map(|i| here[i]);
-        let mut setup = self.engine(at(Axis::Z).unwrap_or(0.0));
+        let mut setup = self.engine([Axis::Z, Axis::Z2].map(|axis| at(axis).unwrap_or(0.0)));
+        let order: &[Axis] = if self.both_ends() { &engine::ORDER_OF_ENDS } else { &Axis::ALL };
         for (axis, expected_at, expected) in &self.lot {
-            let k = Axis::ALL.iter().position(|a| a == axis);
+            let k = order.iter().position(|a| a == axis);
             if let (Some(k), Some(here)) = (k, at(*axis)) {
                 (setup.offset[k], setup.search[k]) = (expected_at - here, expected.sd);
             }
@@ -246,18 +285,49 @@ impl<'r> Aim<'r> {
         setup
     }
 
-    /// For the engine, which starts at `z_um` along the light, by the recipe alone.
-    pub fn engine(&self, z_um: f64) -> engine::Setup {
+    /// Whether the second end is searched with the first.
+    pub(super) fn both_ends(&self) -> bool {
+        self.axes.iter().any(|a| a.is_second())
+    }
+
+    /// What the engine is told of the second end beside places and widths, where it is searched.
+    fn second(&self) -> Option<engine::End> {
+        let end = self.unit.second.filter(|_| self.both_ends())?;
+        Some(engine::End {
+            emitter_radius_um: end.chip_mode_field_diameter_um / 2.0,
+            receiver_radius_um: end.mode_field_diameter_um / 2.0,
+            radius_sd: end.mode_spread,
+            gap_um: 0.0,
+            rotation_sd_deg: ROTATION_SD_DEG,
+            shear_sd_deg: SHEAR_SD_DEG,
+            walk_sd: if self.axes.contains(&Axis::Z2) { WALK_SD } else { 0.0 },
+        })
+    }
+
+    /// For the engine, which starts at `z_um` along the light of each end, by the recipe alone.
+    pub fn engine(&self, [z_um, z2_um]: [f64; 2]) -> engine::Setup {
         let (fixed, moving) = (self.unit.chip_mode_field_diameter_um / 2.0, self.unit.mode_field_diameter_um / 2.0);
         let wavelength_um = self.unit.wavelength_nm * 1e-3;
         let search = |axis: Axis, sd: f64| if self.axes.contains(&axis) { sd } else { 0.0 };
-        let (low, high) = self.z_limits;
+        let along_off = |axis: Axis, limits: (f64, f64), z: f64| search(axis, f64::midpoint(limits.0, limits.1) - z);
         let aperture_um = self.unit.aperture_diameter_um.map(|d| d / 2.0);
         let (across, along) = self.widths_um();
         let [rx, ry, rz] = self.widths_deg(across, along);
         let (reach, angle) = (SPREAD * self.reach_um, SPREAD * self.angle_range_deg);
         let turns = self.axes.iter().any(|a| a.is_angle());
         let array = self.channels > 1;
+        let second = self.second();
+        let (across2, along2) = self.second_widths_um();
+        // A second end takes the places of the angles.
+        let (offset2, search2, width2) = if second.is_some() {
+            (
+                along_off(Axis::Z2, self.z2_limits, z2_um),
+                [search(Axis::X2, reach), search(Axis::Y2, reach), search(Axis::Z2, SPREAD * half(self.z2_limits))],
+                [across2, across2, along2],
+            )
+        } else {
+            (0.0, [Axis::Rx, Axis::Ry, Axis::Rz].map(|axis| search(axis, angle)), [rx, ry, rz])
+        };
         engine::Setup {
             wavelength_um,
             emitter_radius_um: fixed,
@@ -265,16 +335,16 @@ impl<'r> Aim<'r> {
             radius_sd: self.unit.mode_spread,
             turned: !array,
             gap_um: 0.0,
-            offset: [0.0, 0.0, search(Axis::Z, 1.0) * ((low + high) / 2.0 - z_um), 0.0, 0.0, 0.0],
+            offset: [0.0, 0.0, along_off(Axis::Z, self.z_limits, z_um), 0.0, 0.0, offset2],
             search: [
                 search(Axis::X, reach),
                 search(Axis::Y, reach),
-                search(Axis::Z, SPREAD * (high - low) / 2.0),
-                search(Axis::Rx, angle),
-                search(Axis::Ry, angle),
-                search(Axis::Rz, angle),
+                search(Axis::Z, SPREAD * half(self.z_limits)),
+                search2[0],
+                search2[1],
+                search2[2],
             ],
-            width: [across, across, along, rx, ry, rz],
+            width: [across, across, along, width2[0], width2[1], width2[2]],
             level_dbm: self.level_dbm,
             level_sd_db: LEVEL_SD_DB,
             rotation_sd_deg: ROTATION_SD_DEG,
@@ -291,7 +361,7 @@ impl<'r> Aim<'r> {
             shape: SHAPE,
             ripple_db: if aperture_um.is_some() { SPECKLE_DB } else { 0.0 },
             spiral_um: None,
-            second: None,
+            second,
             objective: match self.objective {
                 Objective::Sum => engine::Objective::Sum,
                 Objective::Weakest => engine::Objective::Weakest,
@@ -303,6 +373,11 @@ impl<'r> Aim<'r> {
     }
 }
 
+/// Half of a range's width.
+fn half((low, high): (f64, f64)) -> f64 {
+    (high - low) / 2.0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -312,7 +387,7 @@ mod tests {
         let recipe = Recipe::parse(recipes::named("400g-fr4").unwrap()).unwrap();
         let step = recipe.steps.iter().position(|s| matches!(s, Step::Peak { .. })).unwrap();
         let aim = Aim::of(&recipe, step, 1.5).unwrap();
-        let setup = aim.engine(-20.0);
+        let setup = aim.engine([-20.0, 0.0]);
         assert_eq!((setup.emitter_radius_um, setup.receiver_radius_um, setup.wavelength_um), (4.6, 4.6, 1.31));
         assert!((setup.search[0] - 5.3).abs() < 0.1 && setup.search[0] == setup.search[1], "{:?}", setup.search);
         assert_eq!((setup.search[2], setup.offset[2], setup.search[3]), (75.0, 20.0, 0.0));
@@ -327,7 +402,7 @@ mod tests {
         let recipe = recipes::named("400g-fr4").unwrap().replace("[\"x\", \"y\", \"z\"]", "[\"x\", \"y\"]");
         let recipe = Recipe::parse(&recipe).unwrap();
         let step = recipe.steps.iter().position(|s| matches!(s, Step::Peak { .. })).unwrap();
-        let setup = Aim::of(&recipe, step, 0.0).unwrap().engine(7.0);
+        let setup = Aim::of(&recipe, step, 0.0).unwrap().engine([7.0, 0.0]);
         assert_eq!((setup.search[2], setup.offset[2], setup.walk_sd), (0.0, 0.0, 0.0));
     }
 
@@ -336,14 +411,14 @@ mod tests {
         let recipe = Recipe::parse(recipes::named("800g-dr8").unwrap()).unwrap();
         let step = recipe.steps.iter().position(|s| matches!(s, Step::Peak { .. })).unwrap();
         let mut aim = Aim { channels: 8, ..Aim::of(&recipe, step, -1.0).unwrap() };
-        let setup = aim.engine(0.0);
+        let setup = aim.engine([0.0; 2]);
         assert_eq!((setup.channels_um.len(), setup.channels_um[0], setup.channels_um[7]), (8, -875.0, 875.0));
         // A turn that moves the outer lanes by 1.4 widths across the light.
         assert!((setup.width[5] - 0.405).abs() < 0.001 && setup.search[5] == 0.5, "{:?}", setup.width);
         assert_eq!(setup.objective, engine::Objective::Sum);
         aim.dark = vec![0];
         aim.objective = Objective::Weakest;
-        let setup = aim.engine(0.0);
+        let setup = aim.engine([0.0; 2]);
         assert_eq!((setup.channels_um.len(), setup.channels_um[0]), (7, -625.0));
         assert_eq!(setup.objective, engine::Objective::Weakest);
         assert_eq!(aim.classical(&[]).aim, classical::Aim::Weakest);

@@ -80,8 +80,8 @@ pub async fn align(probe: &mut dyn Probe, aim: &Aim<'_>, method: Method) -> Resu
         },
         _ => classical(probe, aim, method).await?,
     };
-    let z = probe.info().index(Axis::Z).filter(|_| aim.axes.contains(&Axis::Z));
-    let at_limit = z.is_some_and(|i| {
+    let along = [Axis::Z, Axis::Z2].into_iter().filter(|axis| aim.axes.contains(axis));
+    let at_limit = along.filter_map(|axis| probe.info().index(axis)).any(|i| {
         let axis = &probe.info().axes[i];
         !(axis.lower + NEAR_LIMIT_UM..=axis.upper - NEAR_LIMIT_UM).contains(&found.position[i])
     });
@@ -158,22 +158,25 @@ async fn by_engine_once(probe: &mut dyn Probe, aim: &Aim<'_>) -> Result<Found, S
         return Ok(and(first, &format!("main peak: {above:.1} dB brighter than a side lobe can be")));
     }
     // On a side lobe, on the flank of something else, or a poor part: brighter light nearby tells.
-    probe.move_to(&beside(probe, &start, &first.position)).await?;
     let beat_dbm = first.power_dbm + BRIGHTER_DB;
-    let (brighter, looks) = engine::look_around(probe, &setup, hills, LOOKS, beat_dbm).await?;
-    let mut readings = first.readings + looks;
-    if brighter {
+    let mut readings = first.readings;
+    for end in 0..if aim.both_ends() { 2 } else { 1 } {
+        probe.move_to(&beside(probe, &start, &first.position)).await?;
+        let (brighter, looks) = engine::look_around(probe, &setup, hills, LOOKS, beat_dbm, end).await?;
+        readings += looks;
+        if !brighter {
+            continue;
+        }
         let setup = engine_setup(probe, aim).await?;
         let second = told(engine::align(probe, &setup).await?, aim);
+        readings += second.readings;
         if second.power_dbm > first.power_dbm {
             let better = second.power_dbm - first.power_dbm;
-            readings += second.readings;
             return Ok(and(
                 Found { readings, ..second },
                 &format!("main peak: {better:.1} dB brighter than a hill beside it"),
             ));
         }
-        readings += second.readings;
     }
     let said = format!("no brighter light within {:.0} um across the light", hills.radius_um);
     probe.move_to(&first.position).await?;
@@ -202,8 +205,8 @@ async fn engine_setup(probe: &mut dyn Probe, aim: &Aim<'_>) -> Result<engine::Se
 
 /// Along the light as at the start, across it as at the end.
 fn beside(probe: &dyn Probe, start: &[f64], end: &[f64]) -> Vec<f64> {
-    let along = probe.info().index(Axis::Z);
-    end.iter().enumerate().map(|(i, at)| if Some(i) == along { start[i] } else { *at }).collect()
+    let along = |i: usize| matches!(probe.info().axes[i].axis, Axis::Z | Axis::Z2);
+    end.iter().enumerate().map(|(i, at)| if along(i) { start[i] } else { *at }).collect()
 }
 
 /// Says what else is known of it, behind what is left.
@@ -311,6 +314,7 @@ impl Run<'_> {
         let mut probe = BenchProbe::new(self.bench).await?.watched(|axes, samples| sink.samples("peak", axes, samples));
         probe.only(&aim.axes);
         probe.keep_within(Axis::Z, aim.z_limits);
+        probe.keep_within(Axis::Z2, aim.z2_limits);
         // Parabolas are of one channel.
         if aim.unit.channel_pitch_um.is_some() && method != Method::Parabola {
             probe.all_lanes();

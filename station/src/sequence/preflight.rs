@@ -146,7 +146,7 @@ fn pose_problems(recipe: &Recipe, bench: &BenchConfig) -> Vec<Problem> {
     for step in &recipe.steps {
         let Step::Approach { to } = step else { continue };
         let pose = crate::bench::Pose::default().with(to);
-        let stage = crate::bench::frame::to_stage(&bench.frame, pose);
+        let stage = crate::bench::frame::to_stage(bench, pose);
         if let Err(e) = crate::bench::envelope::check(bench, crate::bench::Pose::default().with(&bench.park), stage)
             && !matches!(e, crate::bench::BenchError::KeepOut { .. })
         {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use recipes::{Axis, Step};
 use units::{Power, Reading};
 
-use super::aim::{SPREAD, approach, reach_um};
+use super::aim::{SPREAD, approach, first_reach_um};
 use super::lot::Lot;
 use super::readings::{dbm, dbm_or_none, frozen};
 use super::{Halt, Job, LaunchedSource, Stop, emit};
@@ -123,9 +123,9 @@ impl<'a> Run<'a> {
     /// off along the optical axis before anything else moves. Where the controller has lost its reference there is
     /// nothing to read, and the reference step begins with the optical axis.
     async fn clear_what_an_unclean_end_left(&mut self) -> Result<(), Halt> {
-        let optical = self.bench.config().frame.optical_axis;
         let referenced = self.bench.referenced().await?;
-        if referenced.iter().any(|(axis, r)| *axis == optical && *r) && self.bench.back_off().await? {
+        let known = self.bench.config().frames().any(|frame| referenced.contains(&(frame.optical_axis, true)));
+        if known && self.bench.back_off_known().await? {
             self.note("the part was found near contact and backed off: the last run had no clean end".into());
         }
         Ok(())
@@ -136,7 +136,9 @@ impl<'a> Run<'a> {
             Step::SourceOn { settled_within_db, timeout_s } => self.source_on(*settled_within_db, *timeout_s).await,
             Step::Reference => self.reference().await,
             Step::Approach { to } => self.approach(to).await,
-            Step::FirstLight { radius_um, threshold_db } => self.first_light(*radius_um, *threshold_db).await,
+            Step::FirstLight { radius_um, threshold_db, both_ends } => {
+                self.first_light(*radius_um, *threshold_db, *both_ends).await
+            }
             Step::Peak { method, .. } => self.peak(*method).await,
             Step::Measure { quantity, readings } => self.measure(*quantity, *readings).await,
             Step::SourceOff => {
@@ -240,7 +242,7 @@ impl<'a> Run<'a> {
         Ok(launched.unwrap_or(self.bench.promised()).attenuated(loss))
     }
 
-    async fn first_light(&mut self, radius_um: f64, threshold_db: f64) -> Result<Done, Halt> {
+    async fn first_light(&mut self, radius_um: f64, threshold_db: f64, both_ends: bool) -> Result<Done, Halt> {
         let threshold = self.expected().await?.attenuated(-threshold_db);
         let dark = self.dark.unwrap_or(Power::ZERO);
         let floor = self.bench.config().signal().floor;
@@ -249,9 +251,9 @@ impl<'a> Run<'a> {
             let dark_dbm = dark.dbm().or(floor.dbm()).unwrap_or_default();
             return Err(Halt::ThresholdInTheDark { threshold_dbm: threshold.dbm().unwrap_or_default(), dark_dbm });
         }
-        let reach_um = reach_um(&self.job.recipe.unit, -threshold_db);
+        let reach_um = first_reach_um(&self.job.recipe.unit, -threshold_db, both_ends);
         let (begin_um, told) = self.expected_across(radius_um);
-        let setup = first_light::Setup { radius_um, begin_um, threshold, reach_um };
+        let setup = first_light::Setup { radius_um, begin_um, threshold, reach_um, both_ends };
         let sink = &mut *self.sink;
         let mut probe =
             BenchProbe::new(self.bench).await?.watched(|axes, samples| sink.samples("first_light", axes, samples));

@@ -163,6 +163,9 @@ fn asked(args: &Args) -> Result<Recipe, Failure> {
         }
         *tolerance_db = tolerance.unwrap_or(*tolerance_db);
         *searched = method.unwrap_or(*searched);
+        if let Some((message, hint)) = recipe.unit.refuses(axes, *searched) {
+            return Err(Failure::usage(message, hint));
+        }
         let across = axes.iter().all(|a| matches!(a, Axis::X | Axis::Y));
         if searched.is_the_controllers() && (!across || recipe.unit.channel_pitch_um.is_some()) {
             let message = format!("{} searches x and y of one channel", searched.as_str());
@@ -185,7 +188,7 @@ pub(crate) fn method(name: &str) -> Result<Method, Failure> {
 
 fn axis(name: &str) -> Result<Axis, Failure> {
     Axis::named(name).ok_or_else(|| {
-        Failure::usage(format!("--axes: there is no axis \"{name}\""), "axes are x, y, z, rx, ry and rz")
+        Failure::usage(format!("--axes: there is no axis \"{name}\""), "axes are x, y, z, rx, ry, rz, x2, y2 and z2")
     })
 }
 

@@ -134,8 +134,10 @@ fn info(bench: &BenchFile, aim: &Aim<'_>, trace: &Trace) -> Result<ProbeInfo, Fa
         axis.cloned().ok_or_else(|| lacking(name))
     });
     info.axes = axes.collect::<Result<_, _>>()?;
-    for axis in info.axes.iter_mut().filter(|a| a.axis == Axis::Z) {
-        (axis.lower, axis.upper) = (axis.lower.max(aim.z_limits.0), axis.upper.min(aim.z_limits.1));
+    for (along, limits) in [(Axis::Z, aim.z_limits), (Axis::Z2, aim.z2_limits)] {
+        for axis in info.axes.iter_mut().filter(|a| a.axis == along) {
+            (axis.lower, axis.upper) = (axis.lower.max(limits.0), axis.upper.min(limits.1));
+        }
     }
     // What a move and a reading took together, by the trace itself.
     let mut gaps: Vec<f64> = trace.samples.windows(2).map(|w| w[1].t_s - w[0].t_s).collect();
@@ -153,15 +155,14 @@ fn look(
     tried: Option<Method>,
 ) -> Result<(Replayed, Option<Tried>), Failure> {
     let samples = &trace.samples[..trace.samples.len().min(READINGS_MAX)];
-    let z = info.index(Axis::Z);
-    let start_z = samples.first().zip(z).map_or(0.0, |(s, i)| s.commanded[i]);
+    let start = |axis: Axis| samples.first().zip(info.index(axis)).map_or(0.0, |(s, i)| s.commanded[i]);
     let failed = |e: station::search::SearchError| {
         Failure::station(format!("the trace cannot be fitted: {e}"), "look at it: `firstlight show RUN --trace`")
     };
     let runtime = units::clock::virtual_runtime();
     let runtime = runtime.map_err(|e| Failure::station(format!("no runtime: {e}"), "check the process limits"))?;
     runtime.block_on(async {
-        let replayed = replay(&aim.engine(start_z), info, samples).await.map_err(failed)?;
+        let replayed = replay(&aim.engine([Axis::Z, Axis::Z2].map(start)), info, samples).await.map_err(failed)?;
         let Some(method) = tried else { return Ok((replayed, None)) };
         let mut model = replayed.fitted.clone();
         let found = align(&mut model, aim, method).await.map_err(|e| {

@@ -32,8 +32,9 @@ pub struct End {
 /// Index among a pose's axes of the second end's x; y and z follow.
 pub(super) const X2: usize = 3;
 
-/// Axes across the light of a single end, and of two.
-const ONE: [usize; 2] = [0, 1];
+/// Axes across the light of the first end, of the second, and of both.
+pub(super) const ONE: [usize; 2] = [0, 1];
+pub(super) const SECOND: [usize; 2] = [X2, X2 + 1];
 const BOTH: [usize; 4] = [0, 1, X2, X2 + 1];
 
 /// The second end's own parameters, which follow all others of a model, from 0.

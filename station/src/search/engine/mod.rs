@@ -160,9 +160,10 @@ pub struct Aligned {
     pub decisions: usize,
 }
 
-/// The order of a pose's axes, and that of a part with two ends.
+/// The order of the axes in a setup's arrays.
 const ORDER: [Axis; AXES] = [Axis::X, Axis::Y, Axis::Z, Axis::Rx, Axis::Ry, Axis::Rz];
-const ORDER_OF_ENDS: [Axis; AXES] = [Axis::X, Axis::Y, Axis::Z, Axis::X2, Axis::Y2, Axis::Z2];
+/// The same of a part with two ends.
+pub const ORDER_OF_ENDS: [Axis; AXES] = [Axis::X, Axis::Y, Axis::Z, Axis::X2, Axis::Y2, Axis::Z2];
 
 /// The search at work.
 pub(in crate::search) struct Engine<'a> {
@@ -194,8 +195,8 @@ pub async fn align(probe: &mut dyn Probe, setup: &Setup) -> Result<Aligned, Sear
     Engine::new(probe, setup).await?.run().await
 }
 
-/// Looks around the place where the stage stands for light that is brighter than any side lobe can be and than `beat_dbm`; the
-/// stage then stands in it. Gives whether there was some, and the readings taken, `looks` at the most.
+/// Looks around the place where the stage of an end (0 or 1) stands for light that is brighter than any side lobe can be and
+/// than `beat_dbm`; the stage then stands in it. Gives whether there was some, and the readings taken, `looks` at the most.
 ///
 /// # Errors
 /// Those of the probe; `Saturated`; `NoAxis`.
@@ -205,9 +206,10 @@ pub async fn look_around(
     hills: Hills,
     looks: usize,
     beat_dbm: f64,
+    end: usize,
 ) -> Result<(bool, usize), SearchError> {
     let mut engine = Engine::new(probe, setup).await?;
-    match engine.survey_for(hills, looks, beat_dbm).await {
+    match engine.survey_for(hills, looks, beat_dbm, end).await {
         Ok(()) => Ok((true, engine.readings)),
         Err(SearchError::NoLight) => Ok((false, engine.readings)),
         Err(error) => Err(error),

@@ -2,6 +2,7 @@
 //! Side lobes and cladding light only ever add, so a dark reading excludes a peak nearby, and a reading brighter than
 //! any side lobe can be stands on it.
 
+use super::ends::{ONE, SECOND};
 use super::model::Pose;
 use super::optics::DB_PER_NEPER;
 use super::{Engine, Hills, Setup};
@@ -56,12 +57,20 @@ impl Engine<'_> {
     /// # Errors
     /// `NoLight` where none does.
     pub(super) async fn survey(&mut self, hills: Hills) -> Result<(), SearchError> {
-        self.survey_for(hills, LOOKS, f64::NEG_INFINITY).await
+        self.survey_for(hills, LOOKS, f64::NEG_INFINITY, 0).await
     }
 
-    /// The same with so many readings, for light brighter than `beat_dbm`, too.
-    pub(super) async fn survey_for(&mut self, hills: Hills, looks: usize, beat_dbm: f64) -> Result<(), SearchError> {
-        let w = self.setup.width[0];
+    /// The same with so many readings, for light brighter than `beat_dbm`, too; across the light of an end, from 0.
+    pub(super) async fn survey_for(
+        &mut self,
+        hills: Hills,
+        looks: usize,
+        beat_dbm: f64,
+        end: usize,
+    ) -> Result<(), SearchError> {
+        let across = [ONE, SECOND][end];
+        let [i, j] = across;
+        let w = self.setup.width[i];
         let centre = self.command;
         let mut cells = cells(hills.radius_um, GRID * w);
         let spread = BRIGHTEST * self.setup.level_sd_db;
@@ -71,10 +80,10 @@ impl Engine<'_> {
         for _ in 0..looks {
             let value = self.read().await?;
             if value > main {
-                self.forget(value);
+                self.forget(value, across);
                 return Ok(());
             }
-            let (x, y) = (self.command[0] - centre[0], self.command[1] - centre[1]);
+            let (x, y) = (self.command[i] - centre[i], self.command[j] - centre[j]);
             for cell in &mut cells {
                 let depth = DB_PER_NEPER * ((cell.x - x).powi(2) + (cell.y - y).powi(2)) / (w * w);
                 let halo = bright - hills.halo_db;
@@ -90,7 +99,7 @@ impl Engine<'_> {
                     0.0
                 };
             }
-            let target = self.look(&cells, &centre, SIGHT * w);
+            let target = self.look(&cells, &centre, SIGHT * w, across);
             self.decisions += 1;
             self.go(&target).await?;
         }
@@ -98,7 +107,7 @@ impl Engine<'_> {
     }
 
     /// The place that may show most of what is left, for its time.
-    fn look(&self, cells: &[Cell], centre: &Pose, sight: f64) -> Pose {
+    fn look(&self, cells: &[Cell], centre: &Pose, sight: f64, [i, j]: [usize; 2]) -> Pose {
         let top = cells.iter().map(|c| c.odds).fold(f64::NEG_INFINITY, f64::max);
         let live: Vec<(&Cell, f64)> =
             cells.iter().map(|c| (c, (c.odds - top).exp())).filter(|(_, weight)| *weight > 1e-3).collect();
@@ -114,7 +123,7 @@ impl Engine<'_> {
                 .sum::<f64>()
                 / sum;
             let mut to = self.command;
-            (to[0], to[1]) = (centre[0] + c.x, centre[1] + c.y);
+            (to[i], to[j]) = (centre[i] + c.x, centre[j] + c.y);
             let score = seen / self.seconds(&to);
             if score > best.1 {
                 best = (to, score);
@@ -124,16 +133,16 @@ impl Engine<'_> {
     }
 
     /// Keeps the readings that stand on the same hill as the last.
-    fn forget(&mut self, value: f64) {
-        let w = self.setup.width[0];
+    fn forget(&mut self, value: f64, [i, j]: [usize; 2]) {
+        let w = self.setup.width[i];
         let stands = self.data.history.stands(&[0.0; 6], &[0.0; 6]);
         let last = self.data.seen.last().map_or(0, |s| s.commands);
-        let here = [stands[last][0].actual, stands[last][1].actual];
+        let here = [stands[last][i].actual, stands[last][j].actual];
         let values: Vec<f64> = self.data.seen.iter().map(|s| self.value(&s.dbm)).collect();
         let mut values = values.into_iter();
         self.data.seen.retain(|s| {
             let there = &stands[s.commands];
-            let near = (there[0].actual - here[0]).hypot(there[1].actual - here[1]) < 2.0 * w;
+            let near = (there[i].actual - here[0]).hypot(there[j].actual - here[1]) < 2.0 * w;
             let bright = values.next().is_some_and(|v| v > value - HILL_DB);
             near && bright
         });

@@ -93,8 +93,9 @@ async fn stand(bench: &mut Bench) {
 }
 
 pub(super) fn jog(args: &JogArgs) -> Result<u8, Failure> {
-    let axis = Axis::named(&args.axis)
-        .ok_or_else(|| Failure::usage(format!("there is no axis \"{}\"", args.axis), "axes are x, y, z, rx, ry, rz"))?;
+    let axis = Axis::named(&args.axis).ok_or_else(|| {
+        Failure::usage(format!("there is no axis \"{}\"", args.axis), "axes are x, y, z, rx, ry, rz, x2, y2, z2")
+    })?;
     by_hand(&args.file, async |bench| {
         let from = bench.commanded().await.map_err(|e| Failure::bench(&e))?[axis];
         let moved = bench.move_to(&[(axis, from + args.distance)]).await;
@@ -108,11 +109,7 @@ pub(super) fn jog(args: &JogArgs) -> Result<u8, Failure> {
 pub(super) fn home(args: &FileArgs) -> Result<u8, Failure> {
     by_hand(&args.file, async |bench| {
         let failed = |e: station::bench::BenchError| Failure::bench(&e);
-        let optical = bench.config().frame.optical_axis;
-        let referenced = bench.referenced().await.map_err(failed)?;
-        if referenced.iter().any(|(axis, r)| *axis == optical && *r) {
-            bench.back_off().await.map_err(failed)?;
-        }
+        bench.back_off_known().await.map_err(failed)?;
         let lacking = bench.reference().await.map_err(failed)?;
         bench.back_off().await.map_err(failed)?;
         bench.park().await.map_err(failed)?;
