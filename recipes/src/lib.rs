@@ -250,7 +250,7 @@ impl UnitSpec {
         if axes.iter().any(|a| a.is_angle()) {
             return Some(("angles are not searched with a second end", "turn in a `peak` step of the first end alone"));
         }
-        if method.is_the_controllers() || matches!(method, Method::Parabola | Method::Spiral) {
+        if matches!(method, Method::Parabola | Method::Spiral) {
             return Some(("this method searches one end alone", "use the engine, which aligns both ends as one"));
         }
         None

@@ -2,7 +2,11 @@
 
 /// Names and texts of the built-in recipes, by name.
 pub fn library() -> &'static [(&'static str, &'static str)] {
-    &[("400g-fr4", include_str!("../products/400g-fr4.toml")), ("800g-dr8", include_str!("../products/800g-dr8.toml"))]
+    &[
+        ("400g-fr4", include_str!("../products/400g-fr4.toml")),
+        ("800g-dr8", include_str!("../products/800g-dr8.toml")),
+        ("pic-through", include_str!("../products/pic-through.toml")),
+    ]
 }
 
 /// The text of a built-in recipe.

@@ -333,6 +333,29 @@ mod tests {
     }
 
     #[test]
+    fn a_second_end_is_searched_with_the_first_by_what_can_search_both() {
+        let chip = crate::named("pic-through").unwrap();
+        let recipe = Recipe::parse(chip).unwrap();
+        let fibre = EndSpec { mode_field_diameter_um: 5.0, chip_mode_field_diameter_um: 5.0, mode_spread: 0.05 };
+        assert_eq!(recipe.unit.second, Some(fibre));
+        assert!(matches!(recipe.steps[3], Step::FirstLight { both_ends: true, .. }));
+        let check = |from: &str, to: &str, expect: &str| {
+            assert!(chip.contains(from), "{from}");
+            let got = faults(&chip.replacen(from, to, 1));
+            assert!(got.contains(expect), "{to}: {got}");
+        };
+        check("[unit.second] ", "#", "x2, y2 and z2 are of a second end, which the unit has not");
+        check("[unit.second] ", "#", "the unit has no second end");
+        check("\"x2\", \"y2\", \"z2\"]", "\"x2\", \"z2\"]", "needs both x2 and y2");
+        check("\"z2\"]", "\"z2\", \"rz\"]", "angles are not searched with a second end");
+        for method in ["parabola", "spiral"] {
+            check("method = \"engine\"", &format!("method = \"{method}\""), "searches one end alone");
+        }
+        check("ends = \"both\"", "ends = \"all\"", "\"all\" is not known");
+        check("expected_loss_db", "channel_pitch_um = 250\nexpected_loss_db", "one channel and no flat top");
+    }
+
+    #[test]
     fn empty_and_blank_files_say_so() {
         for text in ["", "  \n\n"] {
             assert!(faults(text).contains("the recipe is empty"), "{}", faults(text));

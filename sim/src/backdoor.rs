@@ -1,6 +1,7 @@
 //! The back door: loads units, reads the truth, injects faults. Kept apart from every protocol; nothing a device says
 //! comes from here.
 
+use crate::bond::contact::{ContactModel, ContactState};
 use crate::bond::epoxy::{Lit, Phase};
 use crate::faults::Fault;
 use crate::part::{Part, mean_db};
@@ -21,6 +22,8 @@ pub struct Truth {
     pub focus_um: [f64; 3],
     /// The aligned turn, rad.
     pub focus_rad: [f64; 3],
+    /// Where the fibre at the other end of the unit is, and where it is aligned, um in that end's optical frame.
+    pub second_um: Option<[[f64; 3]; 2]>,
     /// Loss from launched to coupled power here on the first lane, dB.
     pub loss_db: f64,
     /// The same on every lane.
@@ -33,11 +36,11 @@ pub struct Truth {
     pub launched_w: f64,
     /// The laser gives light.
     pub source_on: bool,
-    /// Fibre and part touch.
+    /// Fibre and part touch, at any end.
     pub touching: bool,
-    /// Force between them, N.
+    /// Force between them, N; the greater one of two ends.
     pub force_n: f64,
-    /// How far the fibre was ever pressed into this part, um, as seen at readings and at calls of this.
+    /// How far a fibre was ever pressed into this part, um, as seen at readings and at calls of this.
     pub overtravel_um: f64,
     /// Loss of the scratches that this has left, dB.
     pub scratch_db: f64,
@@ -107,6 +110,11 @@ impl BackDoor {
         let (pose, contact) = inner.pose(now);
         let model = inner.contact_model();
         let lane_loss_db = inner.lane_loss_db(now);
+        let mut touched = vec![(contact, model)];
+        let second = inner.second_pose(now);
+        touched.extend(second.zip(inner.second_contact_model()).map(|((_, contact), model)| (contact, model)));
+        let most =
+            |of: fn(&ContactState, &ContactModel) -> f64| touched.iter().map(|(c, m)| of(c, m)).fold(0.0, f64::max);
         Truth {
             unit: inner.part.number,
             lot: inner.part.lot,
@@ -120,10 +128,11 @@ impl BackDoor {
             best_loss_db: inner.part.best_loss_db(inner.source.wavelength_um),
             launched_w: inner.launched_w(now),
             source_on: inner.laser_w(now) > 0.0,
-            touching: contact.touches(&model),
-            force_n: contact.force_n(&model),
-            overtravel_um: contact.deepest_um(),
-            scratch_db: contact.scratch_db(&model),
+            second_um: second.zip(inner.part.second.as_ref()).map(|((um, _), end)| [um, end.aligned_um]),
+            touching: touched.iter().any(|(contact, model)| contact.touches(model)),
+            force_n: most(ContactState::force_n),
+            overtravel_um: most(|contact, _| contact.deepest_um()),
+            scratch_db: touched.iter().map(|(contact, model)| contact.scratch_db(model)).sum(),
             glue: inner.glue_phase(now),
             moving: inner.axes.values().any(|a| a.moving(now))
                 || inner.hexapod.as_ref().is_some_and(|h| h.state.moving(now)),

@@ -30,7 +30,7 @@ pub use config::{InstrumentWiring, Link, MeterChannel, PortWiring, Role, SwitchP
 pub use devices::dress::Dress;
 pub use devices::{DeviceError, KindInfo, device_kinds, standalone};
 pub use faults::{Amount, Fault, FaultError, FaultInfo, FaultKind, TargetKind, faults};
-pub use part::{Defect, Modes, Optics, OpticsPlan, Part, PartPlan, Preset, Spread};
+pub use part::{Defect, Modes, Optics, OpticsPlan, Part, PartPlan, Preset, SecondEnd, Spread};
 pub use serve::{ConnectError, NETWORK_BAUD, ServeError, ServeOptions, Served, Server};
 pub use uart::{LineSettings, Parity};
 pub use world::{Order, Ordered, Patch, World};

@@ -97,18 +97,32 @@ pub(crate) struct Inner {
     /// Steady light for a device that stands alone, in no world.
     pub(crate) steady_w: Option<f64>,
     laser: Source,
-    /// What each axis of the stage does to the fibre, in the order of `axes`.
-    stage: Vec<StageAxis>,
+    /// What each axis does to the fibre that it carries, in the order of `axes`; whether it is the one at the other end.
+    stage: Vec<(bool, StageAxis)>,
     drift: Drift,
     vibration: Option<Vibration>,
     /// When the curing lamp was on, when the gripper let go.
     pub(crate) lit: Vec<Lit>,
     pub(crate) released_s: Option<f64>,
     pub(crate) contact: ContactState,
+    /// The other end of the unit, and the stage there.
+    pub(crate) second: Second,
     /// Piezos that circle on the light, by instrument.
     pub(crate) dithers: BTreeMap<String, Dither>,
     /// Since when each switch lets which lane through, by its place in the wiring.
     switches: BTreeMap<usize, (f64, Option<usize>)>,
+}
+
+/// The stage before the other end of a unit that light passes through.
+pub(crate) struct Second {
+    pub(crate) contact: ContactState,
+    drift: Drift,
+    vibration: Option<Vibration>,
+}
+
+/// A fibre that has touched nothing.
+fn apart(contact_um: f64) -> ContactState {
+    ContactState::new(&ContactModel::fibre(contact_um), [0.0, 0.0, f64::MAX])
 }
 
 /// The laser as it is.
@@ -158,7 +172,8 @@ impl World {
                 (name.clone(), state)
             })
             .collect();
-        let stage = own().map(|(name, axis)| carried(&plan, axis, stream(&format!("stage {name}")))).collect();
+        let stage =
+            own().map(|(name, axis)| (axis.second, carried(&plan, axis, stream(&format!("stage {name}"))))).collect();
         let u = plan.unrest;
         let part = Part::draw(seed, 1, &plan.parts, defects);
         let mut inner = Inner {
@@ -167,7 +182,13 @@ impl World {
             axes,
             stage,
             hexapod,
-            contact: ContactState::new(&ContactModel::fibre(part.contact_um), [0.0, 0.0, f64::MAX]),
+            contact: apart(part.contact_um),
+            second: Second {
+                contact: apart(part.contact_um),
+                drift: Drift::draw(u.drift_um_h, u.start_um, u.cycle_um, u.heated_um, stream("drift 2")),
+                vibration: (u.vibration_um > 0.0)
+                    .then(|| Vibration::new(u.vibration_um, u.band_hz, stream("vibration 2"))),
+            },
             part,
             fresh: true,
             loaded_s: None,

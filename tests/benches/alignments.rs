@@ -29,7 +29,7 @@ struct Line {
     compared: fn(Method) -> bool,
 }
 
-const LINES: [Line; 2] = [
+const LINES: [Line; 3] = [
     Line {
         recipe: "400g-fr4",
         of_what: "a single-mode receptacle in three axes",
@@ -41,6 +41,12 @@ const LINES: [Line; 2] = [
         recipe: "800g-dr8",
         of_what: "an array of eight fibres on a hexapod in six axes, by the power of all lanes together",
         units: 20,
+        compared: |m| matches!(m, Method::Engine | Method::HillClimb | Method::NelderMead),
+    },
+    Line {
+        recipe: "pic-through",
+        of_what: "both ends of a chip in six axes as one",
+        units: 50,
         compared: |m| matches!(m, Method::Engine | Method::HillClimb | Method::NelderMead),
     },
 ];

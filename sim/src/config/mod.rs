@@ -123,6 +123,8 @@ pub struct AxisPlan {
     pub extras: Extras,
     /// What it does to the part it carries.
     pub motion: Motion,
+    /// Whether it carries the fibre at the other end of a unit that light passes through.
+    pub second: bool,
     /// Amplitude of its pitch, yaw and roll along its travel, rad.
     pub wobble_rad: f64,
     /// Controller position at which the axis adds nothing to the optical position.

@@ -156,6 +156,7 @@ fn axis(name: &str, t: Option<&Table<'_>>) -> AxisPlan {
         },
         extras: extras(t),
         motion: motion(name, t),
+        second: ["x2", "y2", "z2"].iter().any(|of| name.starts_with(of)),
         wobble_rad: number("wobble_urad", 0.0, 10_000.0, 0.0) * 1e-6,
         zero_um: number("zero_um", -1e6, 1e6, 0.0),
         wired: t.and_then(|t| {
@@ -281,6 +282,7 @@ fn spread(t: Option<&Table<'_>>, usual: Spread) -> Spread {
         focus_xy_um: t.f64_within("focus_xy_um", 0.0, 1e4, usual.focus_xy_um),
         focus_z_um: t.f64_within("focus_z_um", 0.0, 1e4, usual.focus_z_um),
         mode_rel: t.f64_within("mode_rel", 0.0, 0.5, usual.mode_rel),
+        apart_um: t.f64_within("apart_um", 0.0, 1000.0, usual.apart_um),
         tilt_deg: t.f64_within("tilt_deg", 0.0, 10.0, usual.tilt_deg),
         roll_deg: t.f64_within("roll_deg", 0.0, 10.0, usual.roll_deg),
         lens_loss_db: (loss[0], loss[1]),

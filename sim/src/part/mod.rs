@@ -30,6 +30,8 @@ pub enum Preset {
     Multimode,
     /// A fibre array whose channels are joined by loops of the chip.
     Loopback,
+    /// A waveguide chip with a lensed fibre at each end.
+    Chip,
 }
 
 /// How far parts of a product spread; uniform between plus and minus unless said otherwise.
@@ -41,6 +43,9 @@ pub struct Spread {
     pub focus_z_um: f64,
     /// Mode radii, relative.
     pub mode_rel: f64,
+    /// How much further than the first end the other end of a chip is off: by its size, and by how it lies in its holder, um. Along
+    /// the light a third of it.
+    pub apart_um: f64,
     /// Turns of the aligned pose about x and y, degrees.
     pub tilt_deg: f64,
     /// Turn about the light, degrees.
@@ -111,6 +116,32 @@ impl Defect {
     }
 }
 
+/// The other end of a unit that light passes through, in an optical frame of its own: x and y along those of the first end, z
+/// away from the unit.
+#[derive(Debug, Clone)]
+pub struct SecondEnd {
+    /// Where the fibre there is aligned, um.
+    pub aligned_um: [f64; 3],
+    /// What light goes through.
+    pub optics: Optics,
+    /// Where fibre and unit touch, um along the light.
+    pub contact_um: f64,
+}
+
+impl SecondEnd {
+    /// Loss of this end with its fibre at a place, dB.
+    fn loss_db(&self, wavelength_um: f64, um: [f64; 3]) -> f64 {
+        let off = Pose { um: std::array::from_fn(|k| um[k] - self.aligned_um[k]), ..Pose::default() };
+        let eta = self.optics.efficiencies(wavelength_um, &off).first().copied().unwrap_or_default();
+        -10.0 * eta.max(1e-30).log10()
+    }
+
+    /// What this end loses because its fibre is not where it is aligned, dB.
+    pub fn left_db(&self, wavelength_um: f64, um: [f64; 3]) -> f64 {
+        self.loss_db(wavelength_um, um) - self.loss_db(wavelength_um, self.aligned_um)
+    }
+}
+
 /// One unit as it really is.
 #[derive(Debug, Clone)]
 pub struct Part {
@@ -124,6 +155,8 @@ pub struct Part {
     pub gap_um: f64,
     /// What light goes through.
     pub optics: Optics,
+    /// Its other end, where light passes through it.
+    pub second: Option<SecondEnd>,
     /// Loss that no alignment recovers, dB, on every lane.
     pub loss_db: f64,
     /// Where the parts touch, um along the light.
@@ -173,6 +206,7 @@ impl Part {
                 Mode::round(1.0),
                 Mode::round(1.0),
             ))),
+            second: None,
             loss_db: low + (high - low) * (2.0 * unit.uniform(8) + lot.uniform(8)) / 3.0,
             contact_um: s.contact_um.0 + s.contact_um.1 * unit.symmetric(9),
             glue: EpoxySpread { lot: 0.15, unit: 0.1, fillet_um: 0.1 }.draw(&plan.glue, lot.child(40), unit.child(40)),
@@ -183,7 +217,24 @@ impl Part {
             part.spoil(unit, plan.preset);
         }
         part.optics = Drawn { plan, unit, lot, defect: part.defect }.build();
+        if plan.preset == Preset::Chip {
+            part.contact_um += part.aligned.um[2];
+            part.second = Some(part.other_end(plan, unit.child(50), lot));
+        }
         part
+    }
+
+    /// A chip that its holder has put elsewhere is off alike at both ends; nearer to one fibre, it is farther from the other.
+    fn other_end(&self, plan: &PartPlan, unit: Stream, lot: Stream) -> SecondEnd {
+        let s = &plan.spread;
+        let [x, y, z] = self.aligned.um;
+        let further = [0, 1, 2].map(|i| s.apart_um * unit.symmetric(i));
+        let aligned_um = [x + further[0], y + further[1], further[2] / 3.0 - z];
+        SecondEnd {
+            aligned_um,
+            optics: Drawn { plan, unit, lot, defect: None }.build(),
+            contact_um: aligned_um[2] + s.contact_um.0 + s.contact_um.1 * unit.symmetric(9),
+        }
     }
 
     fn spoil(&mut self, draw: Stream, preset: Preset) {
@@ -210,7 +261,8 @@ impl Part {
         }
     }
 
-    /// Loss from the launched power to the meter on each lane, dB, with the moved body in a pose of the optical frame.
+    /// Loss from the launched power to the meter on each lane, dB, with the moved body in a pose of the optical frame, and the
+    /// fibre at the unit's other end, where it has one, aligned.
     pub fn lane_loss_db(&self, wavelength_um: f64, pose: &Pose) -> Vec<f64> {
         let mut off = Pose {
             um: std::array::from_fn(|k| pose.um[k] - self.aligned.um[k]),
@@ -218,7 +270,8 @@ impl Part {
         };
         off.um[2] += self.gap_um;
         let coupled = self.optics.efficiencies(wavelength_um, &off);
-        coupled.iter().map(|eta| self.loss_db - 10.0 * eta.max(1e-30).log10()).collect()
+        let second = self.second.as_ref().map_or(0.0, |end| end.loss_db(wavelength_um, end.aligned_um));
+        coupled.iter().map(|eta| self.loss_db + second - 10.0 * eta.max(1e-30).log10()).collect()
     }
 
     /// The pose nearest to alignment that the stage can take: at the aligned place, turned where it turns.
@@ -287,13 +340,14 @@ mod tests {
         plan
     }
 
-    const PRESETS: [Preset; 6] = [
+    const PRESETS: [Preset; 7] = [
         Preset::Receptacle,
         Preset::Pigtail,
         Preset::EdgeArray,
         Preset::GratingArray,
         Preset::Multimode,
         Preset::Loopback,
+        Preset::Chip,
     ];
 
     fn wavelength(plan: &PartPlan) -> f64 {

@@ -153,7 +153,7 @@ impl Drawn<'_> {
             return Optics::One(Rc::new(map.clone()));
         }
         match self.plan.preset {
-            Preset::Receptacle => Optics::One(self.facets(self.fixed(), self.fibre())),
+            Preset::Receptacle | Preset::Chip => Optics::One(self.facets(self.fixed(), self.fibre())),
             Preset::Pigtail => Optics::One(self.laser()),
             Preset::Multimode => Optics::One(self.receiver()),
             Preset::EdgeArray => Optics::Array(self.array(self.facets(self.fixed(), self.fibre()))),

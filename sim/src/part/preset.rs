@@ -13,10 +13,13 @@ pub(crate) const PRESETS: &[(&str, Preset)] = &[
     ("grating-array", Preset::GratingArray),
     ("multimode", Preset::Multimode),
     ("loopback", Preset::Loopback),
+    ("chip", Preset::Chip),
 ];
 
 /// Standard single-mode fibre at 1310 nm, MFD 9.2 um.
 const FIBRE_UM: f64 = 4.6;
+/// From the tip of a chip's lensed fibres to their waist, um.
+const CHIP_LENS_UM: f64 = 14.0;
 /// Index of fused silica at 1310 nm.
 const SILICA: f64 = 1.4468;
 
@@ -38,6 +41,7 @@ impl Preset {
         let single = Spread {
             focus_xy_um: 40.0,
             focus_z_um: 60.0,
+            apart_um: 0.0,
             mode_rel: 0.03,
             tilt_deg: 0.3,
             roll_deg: 0.0,
@@ -72,6 +76,16 @@ impl Preset {
             Preset::Multimode => Spread { focus_z_um: 40.0, lens_loss_db: (0.3, 0.6), ..single },
             Preset::EdgeArray => array,
             Preset::GratingArray => Spread { lens_loss_db: (3.2, 4.2), ..array },
+            // The holder puts a chip's facets to a few micrometres along the light; contact counts from the aligned place: a lens'
+            // working distance.
+            Preset::Chip => Spread {
+                focus_xy_um: 18.0,
+                focus_z_um: 3.0,
+                apart_um: 3.0,
+                lens_loss_db: (1.0, 2.0),
+                contact_um: (-CHIP_LENS_UM, 1.0),
+                ..single
+            },
             Preset::Loopback => Spread { lens_loss_db: (0.6, 1.2), bow_um: 0.4, ..array },
         }
     }
@@ -126,6 +140,13 @@ impl Preset {
                 ..single
             },
             Preset::Loopback => edge,
+            // Converters and lensed fibres of about the same mode, coated and cut at an angle: no ripple.
+            Preset::Chip => OpticsPlan {
+                fixed_um: Mode { x_um: 2.6, y_um: 2.4 },
+                fibre_um: 2.5,
+                lensed_um: Some(CHIP_LENS_UM),
+                ..single
+            },
         }
     }
 }

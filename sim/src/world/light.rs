@@ -121,9 +121,13 @@ impl Inner {
     pub(crate) fn lane_loss_db(&self, now_s: f64) -> Vec<f64> {
         self.looks.set(self.looks.get() + 1);
         let (pose, contact) = self.pose(now_s);
-        let scratched = contact.scratch_db(&self.contact_model());
+        let mut more_db = contact.scratch_db(&self.contact_model());
+        if let (Some(end), Some((um, contact))) = (&self.part.second, self.second_pose(now_s)) {
+            more_db += end.left_db(self.source.wavelength_um, um);
+            more_db += self.second_contact_model().map_or(0.0, |model| contact.scratch_db(&model));
+        }
         let lanes = self.part.lane_loss_db(self.source.wavelength_um, &pose);
-        lanes.into_iter().map(|db| db + scratched).collect()
+        lanes.into_iter().map(|db| db + more_db).collect()
     }
 
     /// Power of the laser by what is wrong with it, as a factor.

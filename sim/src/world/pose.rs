@@ -1,4 +1,4 @@
-//! Where the fibre is: the stage with its faults, drift, vibration, glue and contact.
+//! Where the fibres are: stages with their faults, drift, vibration, glue and contact.
 
 use super::Inner;
 use crate::bond::contact::{ContactModel, ContactState};
@@ -6,7 +6,8 @@ use crate::bond::epoxy::{History, Phase};
 use crate::dither;
 use crate::faults::FaultKind;
 use crate::mechanics::drift::Switch;
-use crate::mechanics::{AxisState, Pose, stage};
+use crate::mechanics::stage::{self, StageAxis};
+use crate::mechanics::{AxisState, Pose};
 
 /// A load that rings on unseen: amplitude after a move, um, and frequency, Hz (a loose fibre's: 20 to 100).
 const LATE_RING_UM: f64 = 0.5;
@@ -25,20 +26,47 @@ impl Inner {
         (pose, contact)
     }
 
+    /// The same of the fibre at the other end of the unit, where it has one, in that end's optical frame.
+    pub(crate) fn second_pose(&self, now_s: f64) -> Option<([f64; 3], ContactState)> {
+        let model = self.second_contact_model()?;
+        let contact = self.second.contact.follow(&model, self.second_commanded(now_s));
+        Some((contact.tip_um(&model), contact))
+    }
+
+    pub(crate) fn second_contact_model(&self) -> Option<ContactModel> {
+        self.part.second.as_ref().map(|end| ContactModel::fibre(end.contact_um))
+    }
+
     pub(crate) fn contact_model(&self) -> ContactModel {
         ContactModel::fibre(self.part.contact_um)
     }
 
+    /// Where the axes of one stage, or of the second, carry what they carry.
+    fn carried(&self, second: bool, now_s: f64) -> Pose {
+        let of = self.axes.iter().zip(&self.stage).filter(|(_, (its, _))| *its == second);
+        let (stage, positions): (Vec<StageAxis>, Vec<f64>) = of
+            .map(|((name, axis), (_, stage))| {
+                let dither = dither::displacement(&self.dithers, name, now_s);
+                (*stage, axis.load(now_s) + dither + self.late_ring(name, axis, now_s))
+            })
+            .unzip();
+        stage::pose(&stage, &positions)
+    }
+
+    /// Where the second stage holds its fibre, um, whatever is in the way.
+    fn second_commanded(&self, now_s: f64) -> [f64; 3] {
+        let mut um = self.carried(true, now_s).um;
+        let drift = self.second.drift.um(now_s, &self.heater());
+        let shake = self.second.vibration.as_ref().map_or([0.0; 3], |v| v.um(now_s));
+        for (k, at) in um.iter_mut().enumerate() {
+            *at += drift[k] + shake[k];
+        }
+        um
+    }
+
     /// Where the stage holds the fibre, whatever is in the way.
     fn commanded(&self, now_s: f64) -> Pose {
-        let positions: Vec<f64> = self
-            .axes
-            .iter()
-            .map(|(name, axis)| {
-                axis.load(now_s) + dither::displacement(&self.dithers, name, now_s) + self.late_ring(name, axis, now_s)
-            })
-            .collect();
-        let mut pose = stage::pose(&self.stage, &positions);
+        let mut pose = self.carried(false, now_s);
         if let Some(hexapod) = &self.hexapod {
             let carried = hexapod.optical(&self.plan.axes, now_s);
             for k in 0..3 {
@@ -58,15 +86,21 @@ impl Inner {
         pose
     }
 
-    /// Remembers what the fibre has touched up to now.
+    /// Remembers what the fibres have touched up to now.
     pub(crate) fn touch(&mut self, now_s: f64) {
         let to = self.commanded(now_s).um;
         self.contact = self.contact.follow(&self.contact_model(), to);
+        if let Some((_, contact)) = self.second_pose(now_s) {
+            self.second.contact = contact;
+        }
     }
 
-    /// A new part is in the fixture: the fibre has touched nothing of it.
+    /// A new part is in the fixture: the fibres have touched nothing of it.
     pub(crate) fn untouched(&mut self, now_s: f64) {
         self.contact = ContactState::new(&self.contact_model(), self.commanded(now_s).um);
+        if let Some(model) = self.second_contact_model() {
+            self.second.contact = ContactState::new(&model, self.second_commanded(now_s));
+        }
         self.lit.clear();
         self.released_s = None;
     }

@@ -4,6 +4,7 @@
 pub const BUILT_IN: &[(&str, &str)] = &[
     ("receptacle", include_str!("../benches/receptacle.toml")),
     ("fibre-array", include_str!("../benches/fibre-array.toml")),
+    ("chip", include_str!("../benches/chip.toml")),
 ];
 
 /// The text of a built-in bench file.

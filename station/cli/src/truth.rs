@@ -16,6 +16,8 @@ pub(crate) fn document(door: &BackDoor, true_loss_db: Option<f64>) -> Value {
         "true_loss_db": true_loss_db,
         "fibre_um": truth.fibre_um,
         "fibre_rad": truth.fibre_rad,
+        "second_um": truth.second_um.map(|[um, _]| um),
+        "second_aligned_um": truth.second_um.map(|[_, aligned]| aligned),
         "lane_loss_db": truth.lane_loss_db,
         "contact_um": part.contact_um,
         "overtravel_um": truth.overtravel_um,

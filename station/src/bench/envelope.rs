@@ -102,6 +102,30 @@ mod tests {
         assert!(check(&config(), pose(900.0, 0.0, 0.0), pose(900.0, 0.0, 5000.0)).is_ok());
     }
 
+    fn chip() -> BenchConfig {
+        BenchConfig::parse(include_str!("../../cli/benches/chip.toml")).unwrap()
+    }
+
+    #[test]
+    fn each_end_of_a_chip_has_a_keep_out_and_a_speed_of_its_own() {
+        let config = chip();
+        let at = |z: f64, z2: f64| Pose::default().with(&[(Axis::Z, z), (Axis::Z2, z2)]);
+        for (near, axis, other) in [(at(0.0, 6000.0), Axis::X, Axis::X2), (at(6000.0, 0.0), Axis::Y2, Axis::Y)] {
+            let got = check(&config, near, near.with(&[(axis, 300.0)]));
+            assert!(matches!(got, Err(BenchError::KeepOut { axis: a, .. }) if a == axis), "{axis}: {got:?}");
+            assert!(check(&config, near, near.with(&[(other, 1900.0)])).is_ok(), "{other} is at clearance");
+            assert_eq!((velocity(&config, axis, near, near), velocity(&config, other, near, near)), (2000.0, 5000.0));
+        }
+    }
+
+    #[test]
+    fn one_fibre_of_a_chip_backs_off_while_the_other_one_moves() {
+        let astray = Pose::default().with(&[(Axis::X2, 900.0)]);
+        let off = astray.with(&[(Axis::Z2, 1000.0)]);
+        assert!(check(&chip(), astray, off.with(&[(Axis::X, 5.0)])).is_ok());
+        assert!(check(&chip(), astray, off.with(&[(Axis::X2, 905.0)])).is_err());
+    }
+
     #[test]
     fn near_contact_everything_is_slower() {
         let (far, near) = (pose(0.0, 0.0, 5000.0), pose(0.0, 0.0, 0.0));

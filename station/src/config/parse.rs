@@ -476,6 +476,35 @@ mod tests {
         check("level_dbm = 3.0", "level_dbm = \"3\"", "expected a finite number, found string");
     }
 
+    #[test]
+    fn a_second_stage_needs_all_its_axes_and_a_frame_of_its_own() {
+        let chip = include_str!("../../cli/benches/chip.toml");
+        let config = BenchConfig::parse(chip).unwrap();
+        let second = config.second.as_ref().unwrap();
+        assert_eq!((second.optical_axis, config.clearance_um(second)), (Axis::Z2, 1000.0));
+        let check = |from: &str, to: &str, expect: &str| {
+            assert!(chip.contains(from), "{from}");
+            let got: String = BenchConfig::parse(&chip.replacen(from, to, 1))
+                .unwrap_err()
+                .0
+                .iter()
+                .map(|f| format!("{f}\n"))
+                .collect();
+            assert!(got.contains(expect), "{to}: {got}");
+        };
+        check("[frame.second]", "[simulation.second]", "missing second: the frame of x2, y2 and z2");
+        check("optical_axis = \"z2\"", "optical_axis = \"z\"", "\"z\" is not known");
+        check("[axes.y2]", "[simulation.y2]", "axis y2 is missing");
+        check("z2 = 6000", "z2 = 600", "z2 = 600 is nearer to contact than clearance");
+        let order = "order = [\"z\", \"z2\", \"x\", \"y\", \"x2\", \"y2\"]";
+        let late =
+            format!("[referencing]\n{}", order.replace("\"z2\", \"x\", \"y\", \"x2\"", "\"x\", \"y\", \"x2\", \"z2\""));
+        check(&format!("[referencing]\n{order}"), &late, "reference the optical axis (z2) first");
+        let alone = format!("{}\n[frame.second]\noptical_axis = \"z2\"\n", good());
+        let got = BenchConfig::parse(&alone).unwrap_err().0;
+        assert!(got.iter().any(|f| f.message.contains("no axes x2, y2 and z2")) && got.len() == 1, "{got:?}");
+    }
+
     /// The good bench file with its signal in turn with a second lane, behind a switch.
     fn switched() -> String {
         let channel = |name: &str, lane: u32| {
