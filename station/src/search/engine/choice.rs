@@ -1,7 +1,7 @@
 //! Where the next reading is taken: the place that buys most expected loss for its time, among places about the optimum.
 
 use super::Engine;
-use super::design::{Optimum, Outlook, reach};
+use super::design::{Foreseen, Optimum, Outlook, reach};
 use super::fit::Fit;
 use super::model::{AXES, Pose, at};
 use super::plan::Beliefs;
@@ -35,7 +35,13 @@ impl Engine<'_> {
             let (stands, command) = reach(now, &target, &fit.p, &self.data);
             let seconds = self.seconds(&command) + self.travel(&command, &optimum.pose);
             let t_s = self.t_s() + seconds;
-            let left = outlooks[0].after(&stands, t_s) * widened + told_apart(&outlooks, &others, &stands, t_s);
+            let reading = outlooks[0].foresee(&stands, t_s);
+            let apart = |(outlook, cost): (&Outlook<'_>, &f64)| {
+                if *cost > NEGLIGIBLE_DB { cost * overlap(&reading, &outlook.foresee(&stands, t_s)) } else { 0.0 }
+            };
+            // What other beliefs still cost: as much as cannot be told apart.
+            let confused: f64 = outlooks[1..].iter().zip(&others).map(apart).sum();
+            let left = outlooks[0].after(&reading) * widened + confused;
             Choice { command, offset: *offset, score: (expected / left.max(floor)).ln() / seconds }
         };
         let better = |a: Choice, b: Choice| if b.score > a.score { b } else { a };
@@ -133,24 +139,11 @@ impl Engine<'_> {
     }
 }
 
-/// What other beliefs still cost after a reading at stands: their cost times how much the predictions overlap.
-fn told_apart(outlooks: &[Outlook<'_>], others: &[f64], stands: &Stands, t_s: f64) -> f64 {
-    if others.is_empty() {
-        return 0.0;
-    }
-    let (mine, own) = outlooks[0].prediction(stands, t_s);
-    outlooks[1..]
-        .iter()
-        .zip(others)
-        .filter(|(_, cost)| **cost > NEGLIGIBLE_DB)
-        .map(|(o, cost)| {
-            let (levels, theirs) = o.prediction(stands, t_s);
-            // Bhattacharyya coefficient of the predictions, the most telling channel alone.
-            let overlap = (0..mine.len()).map(|i| {
-                let (a, b, gap) = (own[(i, i)], theirs[(i, i)], levels[i] - mine[i]);
-                (2.0 * (a * b).sqrt() / (a + b)).sqrt() * (-gap * gap / (4.0 * (a + b))).exp()
-            });
-            cost * overlap.fold(1.0, f64::min)
-        })
-        .sum()
+/// How much two predictions of a reading overlap: the Bhattacharyya coefficient of the most telling channel alone.
+fn overlap(mine: &Foreseen, theirs: &Foreseen) -> f64 {
+    let of = |i: usize| {
+        let (a, b, gap) = (mine.spread[(i, i)], theirs.spread[(i, i)], theirs.shown[i] - mine.shown[i]);
+        (2.0 * (a * b).sqrt() / (a + b)).sqrt() * (-gap * gap / (4.0 * (a + b))).exp()
+    };
+    (0..mine.shown.len()).map(of).fold(1.0, f64::min)
 }

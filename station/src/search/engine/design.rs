@@ -4,8 +4,8 @@ use nalgebra::{Cholesky, DMatrix, DVector};
 
 use super::Objective;
 use super::ends::X2;
-use super::fit::{Data, Fit, Noise, by_pose, pose, row};
-use super::model::{AXES, Model, Pose, at};
+use super::fit::{Data, Fit, Noise, by_pose, foresee, pose};
+use super::model::{AXES, Model, Pose, at, dbm};
 use super::optics::DB_PER_NEPER;
 use super::play::{Stand, Stands};
 
@@ -21,8 +21,9 @@ pub(super) fn objective(model: &Model, p: &[f64], objective: Objective, at_pose:
     let mut by = vec![0.0; p.len()];
     let mut levels = Vec::with_capacity(n);
     let mut slopes = Vec::with_capacity(n);
+    let here = model.here(p, at_pose, t_s);
     for i in 0..n {
-        levels.push(model.channel_into(p, at_pose, t_s, i, &mut by));
+        levels.push(dbm(model.channel_into(&here, i, &mut by)));
         slopes.push(std::array::from_fn::<f64, AXES, _>(|k| by_pose(&by, k)));
     }
     // Sum: log of the mean power. Weakest: a soft minimum.
@@ -292,49 +293,47 @@ pub(super) struct Outlook<'a> {
     model: &'a Model,
     noise: &'a Noise,
     fit: &'a Fit,
-    /// Lever times covariance.
+    /// Covariance in units of the priors.
+    covariance: DMatrix<f64>,
+    /// Lever times covariance, in the same units.
     lever: DMatrix<f64>,
     expected: f64,
 }
 
+/// A reading not taken yet.
+pub(super) struct Foreseen {
+    /// What every channel is expected to show, on the scale of [`Noise`].
+    pub(super) shown: Vec<f64>,
+    /// Covariance of that.
+    pub(super) spread: DMatrix<f64>,
+    /// Its slopes by the free parameters in units of their priors, a column a channel.
+    slopes: DMatrix<f64>,
+}
+
 impl<'a> Outlook<'a> {
     pub(super) fn new(model: &'a Model, noise: &'a Noise, fit: &'a Fit, optimum: &Optimum) -> Outlook<'a> {
-        let lever = &optimum.lever * &fit.covariance;
+        let sd = |i: usize| model.prior[model.free[i]].sd;
+        let mut lever = &optimum.lever * &fit.covariance;
         let expected = (&lever * optimum.lever.transpose()).trace() / 2.0;
-        Outlook { model, noise, fit, lever, expected }
+        lever.column_iter_mut().enumerate().for_each(|(i, mut column)| column.unscale_mut(sd(i)));
+        let n = model.free.len();
+        let covariance = DMatrix::from_fn(n, n, |i, j| fit.covariance[(i, j)] / (sd(i) * sd(j)));
+        Outlook { model, noise, fit, covariance, lever, expected }
     }
 
-    /// Expected loss after one more reading at stands, dB.
-    pub(super) fn after(&self, stands: &Stands, t_s: f64) -> f64 {
-        let (j, spread) = self.slopes(stands, t_s);
-        let mut s = &j * &self.fit.covariance * j.transpose();
-        s += spread;
-        let Some(s) = Cholesky::new(s) else { return self.expected };
-        let v = j * self.lever.transpose();
+    /// A reading at stands.
+    pub(super) fn foresee(&self, stands: &Stands, t_s: f64) -> Foreseen {
+        let (row, slopes) = foresee(self.model, self.noise, self.fit, stands, t_s);
+        let mut spread = row.spread;
+        spread.gemm(1.0, &slopes.transpose(), &(&self.covariance * &slopes), 1.0);
+        Foreseen { shown: row.shown, spread, slopes }
+    }
+
+    /// Expected loss after that reading, dB.
+    pub(super) fn after(&self, reading: &Foreseen) -> f64 {
+        let Some(s) = Cholesky::new(reading.spread.clone()) else { return self.expected };
+        let v = (&self.lever * &reading.slopes).transpose();
         let bought = s.l_dirty().solve_lower_triangular(&v).map_or(0.0, |w| w.norm_squared() / 2.0);
         (self.expected - bought).max(0.0)
-    }
-
-    /// Slopes of a reading by the free parameters in their own units, and its spread.
-    fn slopes(&self, stands: &Stands, t_s: f64) -> (DMatrix<f64>, DMatrix<f64>) {
-        let r = row(self.model, self.noise, &self.fit.p, stands, t_s, None);
-        let mut j = r.slopes;
-        for (c, index) in self.model.free.iter().enumerate() {
-            j.column_mut(c).unscale_mut(self.model.prior[*index].sd);
-        }
-        let l = r.spread.l();
-        let mut spread = &l * l.transpose();
-        let here = pose(stands);
-        for i in 0..self.model.channels.len() {
-            spread[(i, i)] += self.model.bent(&self.fit.p, &here, t_s, i, &self.fit.covariance);
-        }
-        (j, spread)
-    }
-
-    /// What every channel is expected to show at stands, dBm, and the covariance of that.
-    pub(super) fn prediction(&self, stands: &Stands, t_s: f64) -> (Vec<f64>, DMatrix<f64>) {
-        let levels = row(self.model, self.noise, &self.fit.p, stands, t_s, None).shown;
-        let (j, spread) = self.slopes(stands, t_s);
-        (levels, &j * &self.fit.covariance * j.transpose() + spread)
     }
 }

@@ -3,10 +3,10 @@
 
 use std::f64::consts::{FRAC_1_SQRT_2, TAU};
 
-use nalgebra::{DMatrix, DVector};
+use nalgebra::DMatrix;
 
-use super::model::{DEG, Pose, Prior, at, curvature};
-use super::optics::{DB_PER_NEPER, coupled, facing};
+use super::model::{DEG, Pose, Prior, at, curvature, variance};
+use super::optics::{DB_PER_NEPER, Ellipse, coupled};
 use super::{Engine, Setup};
 
 /// What is known of the second end before the first reading: what a [`Setup`] says of the first, of the second. Where it
@@ -125,7 +125,8 @@ impl Second {
             by_x * here.e[0] + by_y * here.e[1] + q[own::WALK_X + side] * here.z
         });
         let logs = [q[own::RADIUS_X], q[own::RADIUS_Y], q[own::CROSS]];
-        let h = facing(wavelength, self.w, logs, offset, here.z + self.gap, [0.0; 2]);
+        let [w1, w2] = self.w;
+        let h = Ellipse::new(w2, logs).facing(wavelength, w1, offset, here.z + self.gap, [0.0; 2]);
         let across = |by: [f64; 2]| DB_PER_NEPER * (h.by_offset[0] * by[0] + h.by_offset[1] * by[1]);
         let [[xx, xy], [yx, yy]] = here.by_stage();
         let [turn_x, turn_y] = here.by_turn();
@@ -150,7 +151,7 @@ impl Second {
     pub(super) fn bent(&self, p: &[f64], pose: &Pose, t_s: f64, free: &[usize], covariance: &DMatrix<f64>) -> f64 {
         let q = &p[self.first..];
         let here = self.place(p, pose, t_s);
-        let variance = |side: usize| {
+        let of = |side: usize| {
             let ([by_x, by_y], [turn, shear]) = (here.by_stage()[side], here.by_turn()[side]);
             let along = |own: usize| if own == side { here.z } else { 0.0 };
             let by = |index: usize| match (index, index.checked_sub(self.first)) {
@@ -165,10 +166,9 @@ impl Second {
                 (_, Some(own::DRIFT_Y)) => -t_s * by_y,
                 _ => 0.0,
             };
-            let slopes = DVector::from_iterator(free.len(), free.iter().map(|f| by(*f)));
-            (covariance * &slopes).dot(&slopes)
+            variance(free, covariance, by)
         };
-        (0..2).map(|side| 0.4 * (curvature(self.w[0], self.w[1]) * variance(side)).powi(2)).sum()
+        (0..2).map(|side| 0.4 * (curvature(self.w[0], self.w[1]) * of(side)).powi(2)).sum()
     }
 
     /// Moves a target across the light as far as the way along it, from the pose it is seen from, walks sideways.

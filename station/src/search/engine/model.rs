@@ -3,12 +3,12 @@
 
 use std::f64::consts::FRAC_1_SQRT_2;
 
-use nalgebra::{DMatrix, DVector};
+use nalgebra::DMatrix;
 
 use super::Setup;
 use super::aperture::log_share;
 use super::ends::Second;
-use super::optics::{DB_PER_NEPER, facing};
+use super::optics::{DB_PER_NEPER, Ellipse};
 
 /// Axes of a pose: x, y, z (um), rx, ry, rz (degrees); of a part with two ends x, y, z of the first and of the second (um).
 pub(super) const AXES: usize = 6;
@@ -61,6 +61,25 @@ const BENT_MAX_DB: f64 = 3.0;
 pub(super) struct Prior {
     pub(super) mean: f64,
     pub(super) sd: f64,
+}
+
+/// What all channels have in common at a pose and a time.
+pub(super) struct Here<'a> {
+    pub(super) p: &'a [f64],
+    pose: &'a Pose,
+    t_s: f64,
+    /// From the peak across the light, in the stage's frame, um.
+    e: [f64; 2],
+    /// From the peak along the light in the array's middle, um.
+    z: f64,
+    /// About x, y and z from the peak, radians.
+    turns: [f64; 3],
+    /// Of the rotation, and of it with the shear.
+    sin: f64,
+    cos: f64,
+    sin_s: f64,
+    cos_s: f64,
+    receiver: Ellipse,
 }
 
 /// The physical model of one alignment.
@@ -142,30 +161,45 @@ impl Model {
         self.prior.iter().map(|p| p.mean).collect()
     }
 
-    /// Log power of channel `i` at an actual pose and a time; slopes by all parameters but play and slack go into `by`,
-    /// which is as long as `p` (those two follow from the slope by the pose).
-    pub(super) fn channel_into(&self, p: &[f64], pose: &Pose, t_s: f64, i: usize, by: &mut [f64]) -> f64 {
+    /// What all channels have in common at an actual pose and a time.
+    pub(super) fn here<'a>(&self, p: &'a [f64], pose: &'a Pose, t_s: f64) -> Here<'a> {
         let c = |k: usize| pose[k] - p[at::CENTRE + k];
-        let e0 = c(0) - p[at::DRIFT_X] * t_s;
-        let e1 = c(1) - p[at::DRIFT_Y] * t_s;
-        let [a, b, g] = self.turns(p, pose);
+        let turns @ [a, b, _] = self.turns(p, pose);
         let (sin, cos) = p[at::ROTATION].sin_cos();
         let (sin_s, cos_s) = (p[at::ROTATION] + p[at::SHEAR]).sin_cos();
-        let [lx, ly, lz] = [p[at::PIVOT], p[at::PIVOT + 1], p[at::PIVOT + 2]];
+        Here {
+            p,
+            pose,
+            t_s,
+            e: [c(0) - p[at::DRIFT_X] * t_s, c(1) - p[at::DRIFT_Y] * t_s],
+            z: c(2) - p[at::PIVOT] * b - p[PIVOT_Y] * a,
+            turns,
+            sin,
+            cos,
+            sin_s,
+            cos_s,
+            receiver: Ellipse::new(self.w2, [p[at::RADIUS_X], p[at::RADIUS_Y], p[at::CROSS]]),
+        }
+    }
+
+    /// Power of channel `i`, mW; slopes in dB by all parameters but play and slack go into `by`, which is as long as the
+    /// parameters (those two follow from the slope by the pose).
+    pub(super) fn channel_into(&self, here: &Here<'_>, i: usize, by: &mut [f64]) -> f64 {
+        by.fill(0.0);
+        if let Some(radius) = self.aperture {
+            return self.flat_top(here, radius, by);
+        }
+        let Here { p, pose, t_s, e: [e0, e1], turns: [a, b, g], sin, cos, sin_s, cos_s, .. } = *here;
+        let [lx, ly, lz] = [p[at::PIVOT], p[PIVOT_Y], p[PIVOT_Z]];
         let (sx, sy) = (p[at::WALK_X], p[at::WALK_Y]);
         let along = self.channels[i];
         let k = at::CHANNEL + 3 * i;
-        let z = c(2) - lx * b - ly * a - along * b;
+        let z = here.z - along * b;
         let dx = cos * e0 - sin_s * e1 + lz * b + sx * z + p[k] - along * (b * b + g * g) / 2.0;
         let dy = sin * e0 + cos_s * e1 + lz * a + sy * z + p[k + 1] + along * g;
-        if let Some(radius) = self.aperture {
-            return self.flat_top(p, radius, [e0, e1], t_s, by);
-        }
-        let logs = [p[at::RADIUS_X], p[at::RADIUS_Y], p[at::CROSS]];
-        let h = facing(self.wavelength, [self.w1, self.w2], logs, [dx, dy], z + self.gap, [b, a]);
+        let h = here.receiver.facing(self.wavelength, self.w1, [dx, dy], z + self.gap, [b, a]);
         let [gx, gy] = h.by_offset;
         let gz = h.by_gap + gx * sx + gy * sy;
-        by.fill(0.0);
         let ux = gx * cos + gy * sin;
         let uy = -gx * sin_s + gy * cos_s;
         by[0] = -ux;
@@ -178,8 +212,8 @@ impl Model {
         by[at::SHEAR] = gx * (-cos_s * e1) + gy * (-sin_s * e1);
         [by[at::RADIUS_X], by[at::RADIUS_Y], by[at::CROSS]] = h.by_radius;
         by[at::PIVOT] = -b * gz;
-        by[at::PIVOT + 1] = -a * gz;
-        by[at::PIVOT + 2] = gx * b + gy * a;
+        by[PIVOT_Y] = -a * gz;
+        by[PIVOT_Z] = gx * b + gy * a;
         by[at::WALK_X] = gx * z;
         by[at::WALK_Y] = gy * z;
         by[at::DRIFT_X] = -t_s * ux;
@@ -210,7 +244,7 @@ impl Model {
         for slope in by.iter_mut() {
             *slope *= share;
         }
-        10.0 * (light + STRAY_MW).log10()
+        light + STRAY_MW
     }
 
     /// Turns about x, y and z from the peak, radians; of two ends none has any.
@@ -219,9 +253,9 @@ impl Model {
         [turn(3), turn(4), turn(5)]
     }
 
-    /// A spot on a round aperture, `e` from its centre.
-    fn flat_top(&self, p: &[f64], radius: f64, e: [f64; 2], t_s: f64, by: &mut [f64]) -> f64 {
-        by.fill(0.0);
+    /// A spot on a round aperture.
+    fn flat_top(&self, here: &Here<'_>, radius: f64, by: &mut [f64]) -> f64 {
+        let Here { p, e, t_s, .. } = *here;
         let d = e[0].hypot(e[1]).max(1e-6);
         let w = self.w2 * p[at::RADIUS_X].exp();
         let step = 0.01;
@@ -232,24 +266,21 @@ impl Model {
         by[at::RADIUS_X] = DB_PER_NEPER * widen;
         by[at::POWER] = 1.0;
         by[at::FADE] = t_s;
-        p[at::POWER] + p[at::FADE] * t_s + DB_PER_NEPER * log_share(w, radius, d)
+        let dbm = p[at::POWER] + p[at::FADE] * t_s + DB_PER_NEPER * log_share(w, radius, d);
+        10f64.powf(dbm / 10.0).max(f64::MIN_POSITIVE)
     }
 
     /// Variance of what channel `i` shows that its slopes do not tell, dB squared: power falls with the square of the
     /// offset across the light, so where the slope is nothing an uncertain offset still dims. `covariance` is of the free
     /// parameters.
-    pub(super) fn bent(&self, p: &[f64], pose: &Pose, t_s: f64, i: usize, covariance: &DMatrix<f64>) -> f64 {
+    pub(super) fn bent(&self, here: &Here<'_>, i: usize, covariance: &DMatrix<f64>) -> f64 {
         if self.aperture.is_some() {
             return 0.0;
         }
-        let c = |k: usize| pose[k] - p[at::CENTRE + k];
-        let (e0, e1) = (c(0) - p[at::DRIFT_X] * t_s, c(1) - p[at::DRIFT_Y] * t_s);
-        let [a, b, g] = self.turns(p, pose);
-        let (sin, cos) = p[at::ROTATION].sin_cos();
-        let (sin_s, cos_s) = (p[at::ROTATION] + p[at::SHEAR]).sin_cos();
-        let [lx, ly, lz] = [p[at::PIVOT], p[at::PIVOT + 1], p[at::PIVOT + 2]];
+        let Here { p, pose, t_s, e: [e0, e1], turns: [a, b, g], sin, cos, sin_s, cos_s, .. } = *here;
+        let [lx, ly, lz] = [p[at::PIVOT], p[PIVOT_Y], p[PIVOT_Z]];
         let along = self.channels[i];
-        let z = c(2) - lx * b - ly * a - along * b;
+        let z = here.z - along * b;
         let k = at::CHANNEL + 3 * i;
         let mut total = 0.0;
         for side in 0..2 {
@@ -282,16 +313,32 @@ impl Model {
                     _ => 0.0,
                 }
             };
-            let slopes = DVector::from_iterator(self.free.len(), self.free.iter().map(|f| by(*f)));
-            let variance = (covariance * &slopes).dot(&slopes);
             // Mean and variance of half the curvature times a squared normal number.
-            total += 0.4 * (curvature(self.w1, self.w2) * variance).powi(2);
+            total += 0.4 * (curvature(self.w1, self.w2) * variance(&self.free, covariance, by)).powi(2);
         }
         if let Some(second) = &self.second {
             total += second.bent(p, pose, t_s, &self.free, covariance);
         }
         total.min(BENT_MAX_DB * BENT_MAX_DB)
     }
+}
+
+/// Variance of what has slopes `by` the free parameters: most of them have none.
+pub(super) fn variance(free: &[usize], covariance: &DMatrix<f64>, by: impl Fn(usize) -> f64) -> f64 {
+    let mut before: Vec<(usize, f64)> = Vec::with_capacity(free.len());
+    let mut sum = 0.0;
+    for (i, slope) in free.iter().map(|f| by(*f)).enumerate().filter(|(_, slope)| *slope != 0.0) {
+        let column = covariance.column(i);
+        let across: f64 = before.iter().map(|(j, other)| column[*j] * other).sum();
+        sum += slope * (2.0 * across + column[i] * slope);
+        before.push((i, slope));
+    }
+    sum
+}
+
+/// A power in dBm.
+pub(super) fn dbm(light_mw: f64) -> f64 {
+    10.0 * light_mw.log10()
 }
 
 /// By how much the loss of two modes bends across the light, dB/um^2.
@@ -355,13 +402,13 @@ pub(super) mod tests {
         let mut by = vec![0.0; p.len()];
         let mut spare = vec![0.0; p.len()];
         for channel in 0..setup.channels_um.len() {
-            model.channel_into(&p, &pose, t_s, channel, &mut by);
+            model.channel_into(&model.here(&p, &pose, t_s), channel, &mut by);
             for index in &model.free {
                 let step = 1e-5 * model.prior[*index].sd;
                 let mut at = |sign: f64| {
                     let mut q = p.clone();
                     q[*index] += sign * step;
-                    model.channel_into(&q, &pose, t_s, channel, &mut spare)
+                    dbm(model.channel_into(&model.here(&q, &pose, t_s), channel, &mut spare))
                 };
                 let got = (at(1.0) - at(-1.0)) / (2.0 * step);
                 assert!(
@@ -374,7 +421,7 @@ pub(super) mod tests {
                 let mut at = |sign: f64| {
                     let mut moved = pose;
                     moved[k] += sign * 1e-5;
-                    model.channel_into(&p, &moved, t_s, channel, &mut spare)
+                    dbm(model.channel_into(&model.here(&p, &moved, t_s), channel, &mut spare))
                 };
                 let got = (at(1.0) - at(-1.0)) / 2e-5;
                 let slope = super::super::fit::by_pose(&by, k);

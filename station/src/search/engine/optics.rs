@@ -63,42 +63,55 @@ pub(super) struct Facing {
 /// Least difference of a mode's two radii (logs) of which its axes are told: where they are the same any axes will do.
 const ROUND: f64 = 1e-5;
 
-/// Emitter of radius `w1`; receiver's nominal radius `w2` (um) times the exponential of the symmetric matrix of `logs`: x,
-/// y and off the diagonal.
-pub(super) fn facing(
-    wavelength: f64,
-    [w1, w2]: [f64; 2],
-    logs: [f64; 3],
-    offset: [f64; 2],
-    gap: f64,
-    tilt: [f64; 2],
-) -> Facing {
-    let [x, y, cross] = logs;
-    let turn = if cross == 0.0 { 0.0 } else { 0.5 * (2.0 * cross).atan2(x - y) };
-    let (s, c) = turn.sin_cos();
-    let (mut long, short) = (c * c * x + s * s * y + 2.0 * s * c * cross, s * s * x + c * c * y - 2.0 * s * c * cross);
-    if (long - short).abs() < ROUND {
-        long = short + ROUND;
+/// A mode that may be longer one way than the other.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ellipse {
+    /// Of the turn of its axes.
+    sin: f64,
+    cos: f64,
+    /// Radii along its axes, um.
+    radii: [f64; 2],
+    /// By how much their logs differ.
+    apart: f64,
+}
+
+impl Ellipse {
+    /// Of radius `w` (um) times the exponential of the symmetric matrix of `logs`: x, y and off the diagonal.
+    pub(super) fn new(w: f64, logs: [f64; 3]) -> Ellipse {
+        let [x, y, cross] = logs;
+        let turn = if cross == 0.0 { 0.0 } else { 0.5 * (2.0 * cross).atan2(x - y) };
+        let (s, c) = turn.sin_cos();
+        let (mut long, short) =
+            (c * c * x + s * s * y + 2.0 * s * c * cross, s * s * x + c * c * y - 2.0 * s * c * cross);
+        if (long - short).abs() < ROUND {
+            long = short + ROUND;
+        }
+        Ellipse { sin: s, cos: c, radii: [w * long.exp(), w * short.exp()], apart: long - short }
     }
-    // Along the axes of the ellipse the two directions are apart.
-    let along = |v: [f64; 2]| [c * v[0] + s * v[1], c * v[1] - s * v[0]];
-    let back = |v: [f64; 2]| [c * v[0] - s * v[1], s * v[0] + c * v[1]];
-    let (o, t) = (along(offset), along(tilt));
-    let h = coupled(wavelength, w1, w2 * long.exp(), o[0], gap, t[0]);
-    let k = coupled(wavelength, w1, w2 * short.exp(), o[1], gap, t[1]);
-    // What turns the axes, when the matrix changes off its own diagonal.
-    let by_turn = h.by_offset * o[1] - k.by_offset * o[0] + h.by_tilt * t[1] - k.by_tilt * t[0];
-    let off = by_turn / (long - short);
-    Facing {
-        log: h.log + k.log,
-        by_offset: back([h.by_offset, k.by_offset]),
-        by_gap: h.by_gap + k.by_gap,
-        by_tilt: back([h.by_tilt, k.by_tilt]),
-        by_radius: [
-            c * c * h.by_radius + s * s * k.by_radius - s * c * off,
-            s * s * h.by_radius + c * c * k.by_radius + s * c * off,
-            2.0 * s * c * (h.by_radius - k.by_radius) + (c * c - s * s) * off,
-        ],
+
+    /// As the receiver before a round emitter of radius `w1`.
+    pub(super) fn facing(&self, wavelength: f64, w1: f64, offset: [f64; 2], gap: f64, tilt: [f64; 2]) -> Facing {
+        let (s, c) = (self.sin, self.cos);
+        // Along the axes of the ellipse the two directions are apart.
+        let along = |v: [f64; 2]| [c * v[0] + s * v[1], c * v[1] - s * v[0]];
+        let back = |v: [f64; 2]| [c * v[0] - s * v[1], s * v[0] + c * v[1]];
+        let (o, t) = (along(offset), along(tilt));
+        let h = coupled(wavelength, w1, self.radii[0], o[0], gap, t[0]);
+        let k = coupled(wavelength, w1, self.radii[1], o[1], gap, t[1]);
+        // What turns the axes, when the matrix changes off its own diagonal.
+        let by_turn = h.by_offset * o[1] - k.by_offset * o[0] + h.by_tilt * t[1] - k.by_tilt * t[0];
+        let off = by_turn / self.apart;
+        Facing {
+            log: h.log + k.log,
+            by_offset: back([h.by_offset, k.by_offset]),
+            by_gap: h.by_gap + k.by_gap,
+            by_tilt: back([h.by_tilt, k.by_tilt]),
+            by_radius: [
+                c * c * h.by_radius + s * s * k.by_radius - s * c * off,
+                s * s * h.by_radius + c * c * k.by_radius + s * c * off,
+                2.0 * s * c * (h.by_radius - k.by_radius) + (c * c - s * s) * off,
+            ],
+        }
     }
 }
 
@@ -108,11 +121,11 @@ mod tests {
 
     #[test]
     fn an_ellipse_turned_with_the_offset_and_the_tilt_couples_the_same() {
-        let straight = facing(1.55, [5.2, 5.2], [0.2, -0.1, 0.0], [1.5, -2.0], 12.0, [0.02, 0.01]);
+        let straight = Ellipse::new(5.2, [0.2, -0.1, 0.0]).facing(1.55, 5.2, [1.5, -2.0], 12.0, [0.02, 0.01]);
         let (s, c) = 0.6f64.sin_cos();
         let logs = [0.2 * c * c - 0.1 * s * s, 0.2 * s * s - 0.1 * c * c, 0.3 * s * c];
         let turn = |v: [f64; 2]| [c * v[0] - s * v[1], s * v[0] + c * v[1]];
-        let turned = facing(1.55, [5.2, 5.2], logs, turn([1.5, -2.0]), 12.0, turn([0.02, 0.01]));
+        let turned = Ellipse::new(5.2, logs).facing(1.55, 5.2, turn([1.5, -2.0]), 12.0, turn([0.02, 0.01]));
         assert!((straight.log - turned.log).abs() < 1e-12);
     }
 

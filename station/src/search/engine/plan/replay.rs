@@ -11,7 +11,7 @@ use super::{AXES, Beliefs, Engine, Pose, SearchError, at, pose, reach};
 use crate::event::Sample;
 use crate::search::engine::design::optimum;
 use crate::search::engine::fit::Seen;
-use crate::search::engine::model::Model;
+use crate::search::engine::model::{Model, dbm};
 use crate::search::engine::play::History;
 use crate::search::engine::{Frame, Objective, Setup, levels};
 use crate::search::{Probe, ProbeInfo};
@@ -204,7 +204,7 @@ impl Fitted {
 
     fn level(&self, here: &Pose, channel: usize) -> f64 {
         let mut by = vec![0.0; self.p.len()];
-        self.model.channel_into(&self.p, here, self.t_s, channel, &mut by)
+        dbm(self.model.channel_into(&self.model.here(&self.p, here, self.t_s), channel, &mut by))
     }
 
     fn go(&mut self, position: &[f64]) {
