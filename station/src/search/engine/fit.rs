@@ -277,6 +277,10 @@ pub(super) fn fit(model: &Model, data: &Data, start: &[f64]) -> Fit {
         }
         let Some(solved) = Cholesky::new(damped) else { break };
         let step = solved.solve(&gradient);
+        // Where no step gains what counts, the rest is not worth a look.
+        if gradient.dot(&step) / 2.0 < GAIN {
+            break;
+        }
         let mut tried = p.clone();
         for (j, index) in model.free.iter().enumerate() {
             tried[*index] -= step[j].clamp(-2.0, 2.0) * model.prior[*index].sd;
