@@ -18,6 +18,9 @@ const STEPS: usize = 30;
 /// A fit has ended when a step gains less cost than this.
 const GAIN: f64 = 1e-4;
 
+/// A step that gained nothing is shortened by no less than this: less would hardly shorten it.
+const DAMPED: f64 = 1e-2;
+
 /// What readings of one alignment are uncertain by.
 #[derive(Debug, Clone)]
 pub(super) struct Noise {
@@ -323,7 +326,7 @@ pub(super) fn fit(model: &Model, data: &Data, start: &[f64]) -> Fit {
                 break;
             }
         } else {
-            damping *= 8.0;
+            damping = (damping * 8.0).max(DAMPED);
             if damping > 1e6 {
                 break;
             }

@@ -103,8 +103,9 @@ impl Engine<'_> {
             let optimum = self.levers(&beliefs.fits[0], &now);
             let mut expected = self.expected(&beliefs, &optimum);
             if expected <= self.setup.tolerance_db && skewed < SKEWED_MAX {
-                let hidden = self.skewed(&beliefs, &optimum);
-                if expected + hidden > self.setup.tolerance_db {
+                let spare = self.setup.tolerance_db - expected;
+                let hidden = self.skewed(&beliefs, &optimum, spare);
+                if hidden > spare {
                     skewed += 1;
                     expected += hidden;
                 }
