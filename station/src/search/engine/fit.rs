@@ -18,6 +18,9 @@ const STEPS: usize = 30;
 /// A fit has ended when a step gains less cost than this.
 const GAIN: f64 = 1e-4;
 
+/// A step that gained nothing is shortened by no less than this: less would hardly shorten it.
+const DAMPED: f64 = 1e-2;
+
 /// What readings of one alignment are uncertain by.
 #[derive(Debug, Clone)]
 pub(super) struct Noise {
@@ -277,6 +280,10 @@ pub(super) fn fit(model: &Model, data: &Data, start: &[f64]) -> Fit {
         }
         let Some(solved) = Cholesky::new(damped) else { break };
         let step = solved.solve(&gradient);
+        // Where no step gains what counts, the rest is not worth a look.
+        if gradient.dot(&step) / 2.0 < GAIN {
+            break;
+        }
         let mut tried = p.clone();
         for (j, index) in model.free.iter().enumerate() {
             tried[*index] -= step[j].clamp(-2.0, 2.0) * model.prior[*index].sd;
@@ -292,7 +299,7 @@ pub(super) fn fit(model: &Model, data: &Data, start: &[f64]) -> Fit {
                 break;
             }
         } else {
-            damping *= 8.0;
+            damping = (damping * 8.0).max(DAMPED);
             if damping > 1e6 {
                 break;
             }

@@ -133,31 +133,39 @@ impl Engine<'_> {
     }
 
     /// What the covariance hides, dB: along each axis the rest is fitted anew well beside the peak. Where that costs less
-    /// than a parabola would, the peak is known less well.
-    pub(super) fn skewed(&self, beliefs: &Beliefs, optimum: &Optimum) -> f64 {
+    /// than a parabola would, the peak is known less well. Less than is spare may be told for short.
+    pub(super) fn skewed(&self, beliefs: &Beliefs, optimum: &Optimum, spare: f64) -> f64 {
         let best = &beliefs.fits[0];
-        let mut more = 0.0;
-        for k in &self.axes {
+        let own = |k: &usize| {
             let column = self.model.free.iter().position(|f| f == k).expect("a searched axis is free");
-            let sd = best.covariance[(column, column)].sqrt();
-            let own = 0.5 * optimum.lever.column(column).norm_squared() * sd * sd;
-            if own < 0.02 * self.setup.tolerance_db {
-                continue;
+            let variance = best.covariance[(column, column)];
+            (*k, column, 0.5 * optimum.lever.column(column).norm_squared() * variance)
+        };
+        let mut axes: Vec<(usize, usize, f64)> = self.axes.iter().map(own).collect();
+        axes.retain(|(_, _, own)| *own >= 0.02 * self.setup.tolerance_db);
+        axes.sort_by(|a, b| b.2.total_cmp(&a.2));
+        let mut open: f64 = axes.iter().map(|(_, _, own)| own * (WIDEST - 1.0)).sum();
+        let mut more = 0.0;
+        for (k, column, own) in axes {
+            if (more + open) * self.widened(best) <= spare {
+                break;
             }
+            let sd = best.covariance[(column, column)].sqrt();
             let mut widest: f64 = 1.0;
             for side in [-BESIDE, BESIDE] {
                 let mut model = self.model.clone();
-                let value = best.p[*k] + side * sd;
-                let prior = model.prior[*k];
-                model.prior[*k] = Prior { mean: value, sd: 0.02 * sd };
+                let value = best.p[k] + side * sd;
+                let prior = model.prior[k];
+                model.prior[k] = Prior { mean: value, sd: 0.02 * sd };
                 let mut start = best.p.clone();
-                start[*k] = value;
+                start[k] = value;
                 let there = fit(&model, &self.data, &start);
                 // The clamp stands in for the axis's own prior.
                 let own_prior = ((value - prior.mean) / prior.sd).powi(2) / 2.0;
                 let rise = (there.cost + own_prior - best.cost).max(BESIDE * BESIDE / 2.0 / WIDEST);
                 widest = widest.max(BESIDE * BESIDE / 2.0 / rise);
             }
+            open -= own * (WIDEST - 1.0);
             more += own * (widest - 1.0);
         }
         more * self.widened(best)

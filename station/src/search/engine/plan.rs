@@ -42,6 +42,9 @@ impl Beliefs {
 /// sides looked at again.
 const SURPRISED: f64 = 2.0;
 
+/// More readings of an array tell on which side of the focus and of each angle it is.
+const SIDES_TOLD: usize = 2;
+
 /// Rounds of fits from drawn starts after an odd fit, and starts a round.
 const RESTARTS: usize = 3;
 const STARTS: usize = 16;
@@ -100,8 +103,9 @@ impl Engine<'_> {
             let optimum = self.levers(&beliefs.fits[0], &now);
             let mut expected = self.expected(&beliefs, &optimum);
             if expected <= self.setup.tolerance_db && skewed < SKEWED_MAX {
-                let hidden = self.skewed(&beliefs, &optimum);
-                if expected + hidden > self.setup.tolerance_db {
+                let spare = self.setup.tolerance_db - expected;
+                let hidden = self.skewed(&beliefs, &optimum, spare);
+                if hidden > spare {
                     skewed += 1;
                     expected += hidden;
                 }
@@ -336,29 +340,13 @@ impl Engine<'_> {
     pub(super) fn update(&mut self, beliefs: &mut Beliefs) {
         self.data.noise.doubt = 1.0;
         let mut starts: Vec<Vec<f64>> = beliefs.fits.iter().map(|f| f.p.clone()).collect();
-        let means = self.model.means();
         if self.data.seen.len() <= self.setup.lateral().len() + 2 || beliefs.fits.is_empty() {
             starts.extend(self.ring());
         }
-        let across = self.setup.lateral();
-        for k in self.axes.iter().filter(|k| !across.contains(k)) {
-            // The other side of the focus, or of the angle.
-            let mean = self.data.seen.iter().map(|s| beliefs_pose(beliefs, s.commands, *k)).sum::<f64>()
-                / self.data.seen.len() as f64;
-            for f in beliefs.fits.iter().take(2) {
-                let mut p = f.p.clone();
-                p[*k] = 2.0 * mean - p[*k];
-                starts.push(p);
-            }
-            // One channel tells the sides apart late, an array at once.
-            if self.data.seen.len() <= across.len() + 4 && (self.model.channels.len() == 1 || self.data.seen.len() <= 2)
-            {
-                for sign in [-0.8, 0.8] {
-                    let mut p = beliefs.fits.first().map_or_else(|| means.clone(), |f| f.p.clone());
-                    p[*k] = means[*k] + sign * self.model.prior[*k].sd;
-                    starts.push(p);
-                }
-            }
+        // An array tells the sides apart at once.
+        let told = self.model.channels.len() > 1 && self.data.seen.len() > SIDES_TOLD;
+        if !told {
+            starts.extend(self.other_sides(beliefs));
         }
         self.keep(beliefs, &starts);
         let surprise = beliefs.fits.first().map_or(1.0, |f| self.widened(f));
@@ -367,6 +355,9 @@ impl Engine<'_> {
             // The newest reading may have shown that the light is on another side.
             let mut starts: Vec<Vec<f64>> = beliefs.fits.iter().map(|f| f.p.clone()).collect();
             starts.extend(self.ring());
+            if told {
+                starts.extend(self.other_sides(beliefs));
+            }
             self.keep(beliefs, &starts);
         }
         if let Some((_, period)) = self.setup.fringe {
@@ -406,6 +397,32 @@ impl Engine<'_> {
         }
         beliefs.misfit = beliefs.fits.first().map_or(1.0, |f| self.misfit(f));
         self.doubt(beliefs);
+    }
+
+    /// Beliefs on the other side of the focus, or of an angle.
+    fn other_sides(&self, beliefs: &Beliefs) -> Vec<Vec<f64>> {
+        let mut starts = Vec::new();
+        let means = self.model.means();
+        let across = self.setup.lateral();
+        for k in self.axes.iter().filter(|k| !across.contains(k)) {
+            let mean = self.data.seen.iter().map(|s| beliefs_pose(beliefs, s.commands, *k)).sum::<f64>()
+                / self.data.seen.len() as f64;
+            for f in beliefs.fits.iter().take(2) {
+                let mut p = f.p.clone();
+                p[*k] = 2.0 * mean - p[*k];
+                starts.push(p);
+            }
+            // One channel tells the sides apart late.
+            let early = if self.model.channels.len() == 1 { across.len() + 4 } else { SIDES_TOLD };
+            if self.data.seen.len() <= early {
+                for sign in [-0.8, 0.8] {
+                    let mut p = beliefs.fits.first().map_or_else(|| means.clone(), |f| f.p.clone());
+                    p[*k] = means[*k] + sign * self.model.prior[*k].sd;
+                    starts.push(p);
+                }
+            }
+        }
+        starts
     }
 
     /// Parameters of peaks around the brightest place, at the distance that its depth tells.
