@@ -38,8 +38,13 @@ const PIVOT_SD_UM: [f64; 3] = [100.0, 100.0, 200.0];
 const CORE_SD_UM: f64 = 0.4;
 const GAIN_SD_DB: f64 = 0.3;
 
-/// The share of how far down a reading is that light of real parts departs from two Gaussian modes' by.
-const SHAPE: f64 = 0.012;
+/// The share of how far down a reading is that light of real parts departs from two Gaussian modes' by: of a single mode, and of
+/// an array's channels, which check one another.
+const SHAPE: f64 = 0.03;
+const ARRAY_SHAPE: f64 = 0.012;
+
+/// By how much a real mode may fall off faster on one side than on the other.
+const SKEW_SD: f64 = 0.06;
 
 /// How near to a flat top's centre to come, um; and the ripple of speckle upon it, dB.
 const CENTRE_UM: f64 = 1.0;
@@ -358,7 +363,8 @@ impl<'r> Aim<'r> {
             hills: None,
             aperture_um,
             centre_um: CENTRE_UM,
-            shape: SHAPE,
+            shape: if array { ARRAY_SHAPE } else { SHAPE },
+            skew_sd: if array || aperture_um.is_some() { 0.0 } else { SKEW_SD },
             ripple_db: if aperture_um.is_some() { SPECKLE_DB } else { 0.0 },
             spiral_um: None,
             second,

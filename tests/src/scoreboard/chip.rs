@@ -58,6 +58,7 @@ pub(super) fn nominal() -> Nominal {
         objective: super::scene::Objective::Mean,
         budget: 3000,
         floor_db: 0.0,
+        loss_db: 0.0,
         walk_db: 0.0,
     }
 }

@@ -287,11 +287,14 @@ impl Optics for Mapped {
     }
 }
 
+/// A fall over half a map that tells nothing of its depth, dB.
+const NEXT_TO_NOTHING_DB: f64 = 0.1;
+
 /// Steps outward in which a map is asked how wide its peak is.
 const WIDTH_STEPS: u32 = 4000;
 
-/// Distance from the least loss at which 4.343 dB are lost along an axis, both ways' mean, um; half of the span where a
-/// map does not fall so far.
+/// Distance from the least loss at which 4.343 dB are lost along an axis, both ways' mean, um. Where a map does not fall so far, what
+/// its farther end tells by the law of a focus, in which the loss is 1 + (z / z0)^2; half of the span where that is next to nothing.
 fn width(map: &CouplingMap, axis: usize) -> f64 {
     let (from, least) = map.lowest();
     let (low, high) = map.span_um()[axis];
@@ -305,10 +308,23 @@ fn width(map: &CouplingMap, axis: usize) -> f64 {
     let ways: Vec<f64> = [1.0, -1.0].into_iter().filter_map(out).collect();
     #[expect(clippy::cast_precision_loss, reason = "two at most")]
     let mean = ways.iter().sum::<f64>() / ways.len().max(1) as f64;
-    if ways.is_empty() { (high - low) / 2.0 } else { mean }
+    if !ways.is_empty() {
+        return mean;
+    }
+    let ends = [low, high].map(|end| {
+        let mut at = from;
+        at[axis] = end;
+        ((end - from[axis]).abs(), map.loss_db(at) - least)
+    });
+    let (away, fall_db) = if ends[0].1 > ends[1].1 { ends[0] } else { ends[1] };
+    if fall_db < NEXT_TO_NOTHING_DB {
+        return (high - low) / 2.0;
+    }
+    away * ((std::f64::consts::E - 1.0) / (ratio(fall_db) - 1.0)).sqrt()
 }
 
-/// What a search may know of a map: how wide its peak is, as a data sheet says it, and how large the map is.
+/// What a search may know of a map: how wide its peak is and what it loses there, as a data sheet says it, and how large the map
+/// is.
 pub fn map_nominal(map: &CouplingMap) -> Nominal {
     let span = map.span_um();
     let deep = span[2].1 > span[2].0;
@@ -327,6 +343,7 @@ pub fn map_nominal(map: &CouplingMap) -> Nominal {
         objective: super::scene::Objective::Mean,
         budget: 1500,
         floor_db: 0.0,
+        loss_db: map.lowest().1,
         walk_db: 0.0,
     }
 }

@@ -67,6 +67,7 @@ pub fn nominal(name: &str) -> Option<Nominal> {
             1500
         },
         floor_db: if name == "firstlight" { 5.0 } else { 0.0 },
+        loss_db: 0.0,
         walk_db: 0.0,
     })
 }

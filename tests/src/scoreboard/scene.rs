@@ -79,6 +79,8 @@ pub struct Nominal {
     pub budget: usize,
     /// Additional noise floor of this landscape, dB.
     pub floor_db: f64,
+    /// What a typical part loses at its peak beside the scenes' own scatter, dB.
+    pub loss_db: f64,
     /// Random walk of every channel's power, dB a reading after a motion, one standard deviation.
     pub walk_db: f64,
 }

@@ -1,5 +1,7 @@
 //! What a search may know of each landscape beforehand: nominal optics and how far off things usually are.
 
+use std::f64::consts::{E, TAU};
+
 use station::search::classical::{self, Aim};
 use station::search::engine::{self, End, Hills, Setup};
 
@@ -14,7 +16,10 @@ const TOLERANCE_DB: f64 = 0.01;
 
 /// Relative uncertainty of a mode radius on a data sheet: what a search is told of foreign scenes. Definitions of the
 /// mode field diameter alone disagree by 15 to 20 % for modes that are not Gaussian.
-const SHEET_RADIUS_SD: f64 = 0.15;
+const SHEET_RADIUS_SD: f64 = 0.2;
+
+/// By how much such light may fall off faster on one side of its peak than on the other.
+const SHEET_SKEW_SD: f64 = 0.12;
 
 /// The share of how far down a reading is that such light may differ from two Gaussian modes' by.
 const SHEET_SHAPE: f64 = 0.045;
@@ -33,22 +38,35 @@ pub fn engine(nominal: &Nominal) -> Setup {
         return setup;
     }
     let radius_sd = setup.radius_sd.max(SHEET_RADIUS_SD);
-    Setup { radius_sd, shape: SHEET_SHAPE, turned: setup.channels_um.len() == 1, tolerance_db: TOLERANCE_DB, ..setup }
+    Setup {
+        radius_sd,
+        shape: SHEET_SHAPE,
+        skew_sd: if setup.channels_um.len() == 1 { SHEET_SKEW_SD } else { 0.0 },
+        turned: setup.channels_um.len() == 1,
+        tolerance_db: TOLERANCE_DB,
+        ..setup
+    }
 }
 
-/// A map's light: single-mode, of the width that its data sheet says, anywhere in the map.
+/// A map's light: single-mode, of the widths that its data sheet says, anywhere in the map.
 fn map(nominal: &Nominal) -> Setup {
     let radius = nominal.width[0];
+    let known = known(nominal, "map");
+    // Two equal modes couple 1 / (1 + (wavelength z / (2 pi w^2))^2), which is 1 / e at the width along the light.
+    let by_depth = TAU * radius * radius * (E - 1.0).sqrt() / nominal.width[2];
     Setup {
+        wavelength_um: if nominal.axes.len() > 2 { by_depth } else { known.wavelength_um },
+        level_dbm: known.level_dbm - nominal.loss_db,
         emitter_radius_um: radius,
         receiver_radius_um: radius,
         radius_sd: SHEET_RADIUS_SD,
         shape: SHEET_SHAPE,
+        skew_sd: SHEET_SKEW_SD,
         turned: true,
         gap_um: 0.0,
         search: nominal.reach.map(|r| r * UNIFORM),
         walk_sd: if nominal.axes.len() > 2 { 0.052 * UNIFORM } else { 0.0 },
-        ..known(nominal, "map")
+        ..known
     }
 }
 
@@ -76,6 +94,7 @@ fn known(nominal: &Nominal, name: &str) -> Setup {
         aperture_um: None,
         centre_um: 0.75,
         shape: 0.012,
+        skew_sd: 0.0,
         ripple_db: 0.0,
         hills: None,
         spiral_um: None,

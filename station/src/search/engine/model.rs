@@ -39,8 +39,11 @@ pub(super) mod at {
     pub(in super::super) const SLACK: usize = PLAY + AXES;
     /// Change of the light itself, dB a second.
     pub(in super::super) const FADE: usize = SLACK + AXES;
+    /// By how much the light falls off faster on one side of the peak than on the other, along x and y.
+    pub(in super::super) const SKEW_X: usize = FADE + 1;
+    pub(in super::super) const SKEW_Y: usize = FADE + 2;
     /// x, y and gain of each channel.
-    pub(in super::super) const CHANNEL: usize = FADE + 1;
+    pub(in super::super) const CHANNEL: usize = FADE + 3;
 }
 
 /// Degrees to radians.
@@ -122,6 +125,8 @@ impl Model {
         for i in 0..3 {
             prior[at::PIVOT + i].sd = setup.pivot_sd_um[i];
         }
+        prior[at::SKEW_X].sd = setup.skew_sd;
+        prior[at::SKEW_Y].sd = setup.skew_sd;
         prior[at::WALK_X].sd = setup.walk_sd;
         prior[at::WALK_Y].sd = setup.walk_sd;
         prior[at::DRIFT_X].sd = drift * FRAC_1_SQRT_2;
@@ -197,8 +202,10 @@ impl Model {
         let z = here.z - along * b;
         let dx = cos * e0 - sin_s * e1 + lz * b + sx * z + p[k] - along * (b * b + g * g) / 2.0;
         let dy = sin * e0 + cos_s * e1 + lz * a + sy * z + p[k + 1] + along * g;
-        let h = here.receiver.facing(self.wavelength, self.w1, [dx, dy], z + self.gap, [b, a]);
-        let [gx, gy] = h.by_offset;
+        let skew = Skew::at([dx, dy], [p[at::SKEW_X], p[at::SKEW_Y]], self.w2);
+        let h = here.receiver.facing(self.wavelength, self.w1, skew.offset, z + self.gap, [b, a]);
+        let [gx, gy] = skew.by_offset(h.by_offset);
+        [by[at::SKEW_X], by[at::SKEW_Y]] = skew.by_skew(h.by_offset);
         let gz = h.by_gap + gx * sx + gy * sy;
         let ux = gx * cos + gy * sin;
         let uy = -gx * sin_s + gy * cos_s;
@@ -323,6 +330,41 @@ impl Model {
     }
 }
 
+/// An offset across the light as a mode sees it that is steeper on one side than on the other: longer by a share that goes
+/// from -s to s across the mode, where s is the skew along the offset. Its peak stays where it is.
+struct Skew {
+    /// As the mode sees it, um.
+    offset: [f64; 2],
+    from: [f64; 2],
+    /// 1 and the share; and the share's slopes by the offset, 1/um, and by the skews.
+    longer: f64,
+    by: [f64; 2],
+    side: [f64; 2],
+}
+
+impl Skew {
+    fn at(from: [f64; 2], skew: [f64; 2], radius: f64) -> Skew {
+        let u = from.map(|v| v / radius);
+        let under = 1.0 + u[0] * u[0] + u[1] * u[1];
+        let side = u.map(|v| v / under.sqrt());
+        let share = skew[0] * side[0] + skew[1] * side[1];
+        let by = [0, 1].map(|k| (skew[k] / under.sqrt() - share * u[k] / under) / radius);
+        let longer = 1.0 + share;
+        Skew { offset: from.map(|v| v * longer), from, longer, by, side }
+    }
+
+    /// Slopes by the offset, from those by the offset as the mode sees it.
+    fn by_offset(&self, seen: [f64; 2]) -> [f64; 2] {
+        let along = seen[0] * self.from[0] + seen[1] * self.from[1];
+        [0, 1].map(|k| seen[k] * self.longer + along * self.by[k])
+    }
+
+    fn by_skew(&self, seen: [f64; 2]) -> [f64; 2] {
+        let along = seen[0] * self.from[0] + seen[1] * self.from[1];
+        self.side.map(|side| along * side)
+    }
+}
+
 /// Variance of what has slopes `by` the free parameters: most of them have none.
 pub(super) fn variance(free: &[usize], covariance: &DMatrix<f64>, by: impl Fn(usize) -> f64) -> f64 {
     let mut before: Vec<(usize, f64)> = Vec::with_capacity(free.len());
@@ -375,6 +417,7 @@ pub(super) mod tests {
             aperture_um: None,
             centre_um: 0.3,
             shape: 0.012,
+            skew_sd: 0.1,
             ripple_db: 0.0,
             hills: None,
             spiral_um: None,
