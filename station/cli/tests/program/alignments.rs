@@ -38,8 +38,10 @@ fn without_a_terminal_readings_are_plain_lines() {
 fn what_cannot_be_searched_is_said_with_a_hint() {
     let user = User::new();
     user.line("align --sim --method engin").expect(2, "methods: engine, parabola");
-    user.line("align --sim --axes x,q").expect(2, "axes are x, y, z, rx, ry and rz");
+    user.line("align --sim --axes x,q").expect(2, "axes are x, y, z, rx, ry, rz, x2, y2 and z2");
     user.line("align --sim --axes x").expect(2, "give x,y or x,y,z");
+    user.line("align --sim --axes x,y,x2,y2").expect(2, "of a second end, which the unit has not");
+    user.line("align --sim --recipe pic-through --axes x,y,x2").expect(2, "needs both x2 and y2");
     user.line("align --sim --wavelength-nm 13").expect(2, "13 is outside 400 to 2000");
     user.line("align --sim=nowhere").expect(4, "hint:");
     user.line("align").expect(2, "--sim");
