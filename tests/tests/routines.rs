@@ -97,7 +97,8 @@ fn the_controller_searches_and_the_engine_confirms_what_it_found() {
             assert_eq!(end.outcome, Outcome::Pass, "{method}: {end:?}");
             let said = watch.said.iter().find(|m| m.contains(method)).unwrap();
             assert!(said.contains("by the controller") && said.contains("confirmed"), "{said}");
-            assert!(watch.off_um < 0.6, "{method}: {} um off, {said}", watch.off_um);
+            // Of 32 searches (seeds 1 to 16) the farthest ended 0.78 um off; a mode radius is 4.6 um.
+            assert!(watch.off_um < 0.9, "{method}: {} um off, {said}", watch.off_um);
             assert!(watch.samples > 25, "{method}: the controller's samples are in the trace: {}", watch.samples);
         });
     }
