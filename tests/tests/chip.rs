@@ -7,10 +7,10 @@ use std::path::Path;
 use firstlight::benches;
 use firstlight::wiring::{WorldPorts, wiring};
 use recipes::{Axis, Recipe};
-use sim::{BackDoor, Order, Part, Truth, World};
+use sim::{BackDoor, Fault, Order, Part, Truth, World};
 use station::bench::Bench;
 use station::config::BenchConfig;
-use station::event::{Event, EventSink, Outcome, RunEnd, Sample};
+use station::event::{Cause, Event, EventSink, Outcome, RunEnd, Sample};
 use station::sequence::{self, Job, LaunchedSource, StopReason, StopSender, stop};
 use tokio::task::LocalSet;
 use units::clock::{Clock, virtual_runtime};
@@ -154,6 +154,20 @@ fn a_chip_that_its_holder_has_put_elsewhere_is_found_when_both_fibres_go_togethe
             let end = station.run(&both, &mut Watch::new(&station.door)).await;
             assert_eq!(end.outcome, Outcome::Pass, "{:?}", end.message);
         }
+    });
+}
+
+#[test]
+fn a_chip_is_not_blamed_for_the_darkness_where_the_second_stage_does_not_move() {
+    let recipe = recipe();
+    on_virtual_time(async {
+        let mut station = Station::new(9, &recipe).await;
+        while off_um(&station.door.load_next_unit()) < 13.0 {}
+        station.bench.reference().await.unwrap();
+        station.bench.park().await.unwrap();
+        station.door.inject(Fault::parse("axis-stuck:y2").unwrap());
+        let end = station.run(&recipe, &mut Watch::new(&station.door)).await;
+        assert_eq!((end.outcome, end.cause), (Outcome::Error, Some(Cause::Station)), "{:?}", end.message);
     });
 }
 

@@ -267,7 +267,7 @@ impl<'a> Run<'a> {
                 let lit = format!("light after {} legs at {}", found.legs, place(&self.axes(), &at));
                 Ok(Done::saying(told.map_or(lit.clone(), |told| format!("{lit}; {told}"))))
             }
-            None => self.no_light(&samples, found.greatest, threshold).await,
+            None => self.no_light(&samples, found.greatest, threshold, both_ends).await,
         }
     }
 
@@ -285,7 +285,13 @@ impl<'a> Run<'a> {
     /// No light is the unit's failure only when the bench proves itself good: the tap shows the source, the dark level
     /// is right, the range holds the threshold, the meter lives, and the stage is where it was sent. Otherwise it is
     /// the station's.
-    async fn no_light(&mut self, samples: &[Sample], greatest: Power, threshold: Power) -> Result<Done, Halt> {
+    async fn no_light(
+        &mut self,
+        samples: &[Sample],
+        greatest: Power,
+        threshold: Power,
+        both_ends: bool,
+    ) -> Result<Done, Halt> {
         if self.launched_now().await?.is_none() {
             return Err(Halt::NoLight("without a tap the bench cannot tell the unit from its own fibres"));
         }
@@ -308,8 +314,11 @@ impl<'a> Run<'a> {
         }
         // A move that is checked by reading back where it ended.
         let here = self.bench.commanded().await?;
-        self.bench.move_to(&[(Axis::X, here[Axis::X]), (Axis::Y, here[Axis::Y] - 1.0)]).await?;
-        self.bench.move_to(&[(Axis::X, here[Axis::X]), (Axis::Y, here[Axis::Y])]).await?;
+        let swept: &[Axis] = if both_ends { &[Axis::Y, Axis::Y2] } else { &[Axis::Y] };
+        for by in [-1.0, 0.0] {
+            let targets: Vec<(Axis, f64)> = swept.iter().map(|a| (*a, here[*a] + by)).collect();
+            self.bench.move_to(&targets).await?;
+        }
         self.bench.source_off().await?;
         self.dark().await?;
         let (most, limit) = (dbm(greatest), dbm(threshold));
