@@ -250,7 +250,8 @@ impl UnitSpec {
         if axes.iter().any(|a| a.is_angle()) {
             return Some(("angles are not searched with a second end", "turn in a `peak` step of the first end alone"));
         }
-        if matches!(method, Method::Parabola | Method::Spiral) {
+        // Circles and spirals are drawn across the light of one end.
+        if matches!(method, Method::Parabola | Method::Dither | Method::Spiral) {
             return Some(("this method searches one end alone", "use the engine, which aligns both ends as one"));
         }
         None

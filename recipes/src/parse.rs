@@ -348,7 +348,7 @@ mod tests {
         check("[unit.second] ", "#", "the unit has no second end");
         check("\"x2\", \"y2\", \"z2\"]", "\"x2\", \"z2\"]", "needs both x2 and y2");
         check("\"z2\"]", "\"z2\", \"rz\"]", "angles are not searched with a second end");
-        for method in ["parabola", "spiral"] {
+        for method in ["parabola", "dither", "spiral"] {
             check("method = \"engine\"", &format!("method = \"{method}\""), "searches one end alone");
         }
         check("ends = \"both\"", "ends = \"all\"", "\"all\" is not known");
