@@ -1,4 +1,4 @@
-//! A part whose lens has side lobes 8 to 20 dB below its peak, aligned by a recipe that knows nothing of them.
+//! Parts whose light is not what the recipe says: side lobes 8 to 20 dB below the peak, or a peak with one steep flank.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -19,6 +19,7 @@ use units::clock::{Clock, virtual_runtime};
 struct Watch {
     door: BackDoor,
     left_db: f64,
+    bound_db: f64,
     said: String,
 }
 
@@ -26,6 +27,7 @@ impl EventSink for Watch {
     fn event(&mut self, event: &Event) {
         match event {
             Event::Trace(trace) if trace.search == "peak" => self.left_db = self.door.left_db(),
+            Event::Measurement(m) if m.name == "loss_left_95" => self.bound_db = m.value,
             Event::StepEnded { message: Some(said), .. } if said.contains("expected loss left") => {
                 self.said.clone_from(said);
             }
@@ -34,10 +36,10 @@ impl EventSink for Watch {
     }
 }
 
-/// What is left of these units of the seed, dB, and what the search said.
-fn run(preset: &str, seed: u64, units: &[u64]) -> Vec<(f64, String)> {
-    let bench =
-        benches::named("receptacle").unwrap().replace("preset = \"receptacle\"", &format!("preset = \"{preset}\""));
+/// These units of the seed in a world of this kind (what follows `preset =`), as their searches ended.
+fn run(world: &str, seed: u64, units: &[u64]) -> Vec<Watch> {
+    let bench = benches::named("receptacle").unwrap();
+    let bench = bench.replace("preset = \"receptacle\"", &format!("preset = {world}"));
     let recipe = Recipe::parse(recipes::named("400g-fr4").unwrap()).unwrap();
     let config = BenchConfig::parse(&bench).unwrap();
     let runtime = virtual_runtime().unwrap();
@@ -51,10 +53,10 @@ fn run(preset: &str, seed: u64, units: &[u64]) -> Vec<(f64, String)> {
         let mut all = Vec::new();
         for unit in units {
             while door.load_next_unit().number != *unit {}
-            let mut watch = Watch { door: door.clone(), left_db: f64::NAN, said: String::new() };
+            let mut watch = Watch { door: door.clone(), left_db: f64::NAN, bound_db: f64::NAN, said: String::new() };
             let job = Job { recipe: &recipe, launched: LaunchedSource::Tap, keep_transcripts: false };
             sequence::run(&mut bench, &job, &mut stop, &mut watch).await;
-            all.push((watch.left_db, watch.said));
+            all.push(watch);
         }
         all
     })
@@ -63,7 +65,7 @@ fn run(preset: &str, seed: u64, units: &[u64]) -> Vec<(f64, String)> {
 /// These ended 4 to 12 dB down, on a side lobe or beside one, before the search looked around.
 #[test]
 fn a_hill_darker_than_expected_is_left_for_the_main_peak_beside_it() {
-    for (left_db, said) in [35, 53, 59, 78].into_iter().flat_map(|unit| run("pigtail", 5, &[unit])) {
+    for Watch { left_db, said, .. } in [35, 53, 59, 78].into_iter().flat_map(|unit| run("\"pigtail\"", 5, &[unit])) {
         assert!(left_db < 0.1, "{left_db} dB left: {said}");
         assert!(said.contains("main peak: "), "{said}");
     }
@@ -71,7 +73,16 @@ fn a_hill_darker_than_expected_is_left_for_the_main_peak_beside_it() {
 
 #[test]
 fn a_peak_brighter_than_a_side_lobe_can_be_is_taken_at_once() {
-    for (_, said) in run("receptacle", 5, &[1, 2, 3]) {
+    for Watch { said, .. } in run("\"receptacle\"", 5, &[1, 2, 3]) {
         assert!(said.contains("brighter than a side lobe can be"), "{said}");
     }
+}
+
+/// A model as steep on one side as on the other stated a bound that held in 75 of 100 such units.
+#[test]
+fn the_bound_holds_where_the_light_falls_off_faster_on_one_side() {
+    let units: Vec<u64> = (1..=40).collect();
+    let all = run("\"receptacle\"\n[simulation.optics]\nmodes = \"skewed\"", 21, &units);
+    let held = all.iter().filter(|w| w.left_db <= w.bound_db).count();
+    assert!(held >= 36, "{held} of {} within the bound", all.len());
 }
