@@ -58,8 +58,8 @@ const DIMMING_DB: f64 = 3.0;
 /// And they are so many mode radii from it at the most: 2 to 4, with what the start is beside them.
 const LOBE_RADII: f64 = 5.0;
 
-/// Readings before an alignment gives up: five times what one takes.
-const READINGS_MAX: usize = 80;
+/// Readings before an alignment gives up: enough to fail, to climb and to begin anew.
+const READINGS_MAX: usize = 120;
 
 /// One alignment to be done.
 #[derive(Debug, Clone, PartialEq)]

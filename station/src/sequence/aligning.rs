@@ -9,8 +9,8 @@ use super::steps::{Done, Run, place};
 use super::{Halt, emit};
 use crate::event::{Event, Measurement, Outcome, Sample, peak_name};
 use crate::search::classical::{self, Centre};
-use crate::search::engine::{LaneOrder, Trend};
-use crate::search::{BenchProbe, Probe, SearchError, controller, engine, peak, signal};
+use crate::search::engine::{Evidence, LaneOrder, Trend};
+use crate::search::{BenchProbe, Probe, ProbeInfo, SearchError, controller, engine, peak, signal};
 
 /// So near to an end of its range along the light an alignment is at it, um.
 const NEAR_LIMIT_UM: f64 = 0.01;
@@ -21,15 +21,6 @@ const BOUND_MAX: f64 = 5.0;
 
 /// A better reading on the way than at the end, beyond the bound and by more than noise makes, dB.
 const BETTER_DB: f64 = 0.05;
-
-/// A single mode this much darker than expected may be a side lobe, dB: light is then looked for nearby, ...
-const DARKER_DB: f64 = 2.0;
-/// ... brighter by this, dB, ...
-const BRIGHTER_DB: f64 = 1.0;
-/// ... with so many readings.
-const LOOKS: usize = 30;
-/// Back where it was, the light is no more than this below what it was, dB, or the search is done again.
-const BACK_DB: f64 = 0.05;
 
 /// What an alignment came to, whatever its method.
 #[derive(Debug, Clone, PartialEq)]
@@ -149,47 +140,19 @@ async fn by_engine(probe: &mut dyn Probe, aim: &Aim<'_>) -> Result<Found, Search
 }
 
 async fn by_engine_once(probe: &mut dyn Probe, aim: &Aim<'_>) -> Result<Found, SearchError> {
-    let start = probe.position().await?;
-    let setup = engine_setup(probe, aim).await?;
-    let first = told(engine::align(probe, &setup).await?, aim);
-    let Some(hills) = aim.hills() else { return Ok(first) };
-    if first.power_dbm > setup.level_dbm - DARKER_DB {
-        let above = hills.above_lobes_db(&setup, first.power_dbm);
-        return Ok(and(first, &format!("main peak: {above:.1} dB brighter than a side lobe can be")));
-    }
-    // On a side lobe, on the flank of something else, or a poor part: brighter light nearby tells.
-    let beat_dbm = first.power_dbm + BRIGHTER_DB;
-    let mut readings = first.readings;
-    for end in 0..if aim.both_ends() { 2 } else { 1 } {
-        probe.move_to(&beside(probe, &start, &first.position)).await?;
-        let (brighter, looks) = engine::look_around(probe, &setup, hills, LOOKS, beat_dbm, end).await?;
-        readings += looks;
-        if !brighter {
-            continue;
-        }
+    let Some(hills) = aim.hills() else {
         let setup = engine_setup(probe, aim).await?;
-        let second = told(engine::align(probe, &setup).await?, aim);
-        readings += second.readings;
-        if second.power_dbm > first.power_dbm {
-            let better = second.power_dbm - first.power_dbm;
-            return Ok(and(
-                Found { readings, ..second },
-                &format!("main peak: {better:.1} dB brighter than a hill beside it"),
-            ));
-        }
-    }
-    let said = format!("no brighter light within {:.0} um across the light", hills.radius_um);
-    probe.move_to(&first.position).await?;
-    let power_dbm = dbm(signal(&probe.measure().await?)?);
-    readings += 1;
-    if power_dbm > first.power_dbm - BACK_DB {
-        return Ok(and(Found { power_dbm, readings, ..first }, &said));
-    }
-    // Play has the stage elsewhere than it stood.
-    let setup = engine_setup(probe, aim).await?;
-    let again = told(engine::align(probe, &setup).await?, aim);
-    readings += again.readings;
-    Ok(and(Found { readings, ..again }, &said))
+        return Ok(told(engine::align(probe, &setup).await?, aim));
+    };
+    let setup = |info: &ProbeInfo, here: &[f64]| aim.engine_at(&info.axes, here);
+    let ends = if aim.both_ends() { 2 } else { 1 };
+    let (aligned, evidence) = engine::align_main(probe, &setup, hills, ends).await?;
+    let why = match evidence {
+        Evidence::AboveLobes(db) => format!("main peak: {db:.1} dB brighter than a side lobe can be"),
+        Evidence::BrighterThanBeside(db) => format!("main peak: {db:.1} dB brighter than a hill beside it"),
+        Evidence::Alone => format!("no brighter light within {:.0} um across the light", hills.radius_um),
+    };
+    Ok(and(told(aligned, aim), &why))
 }
 
 async fn by_controller(probe: &mut dyn Probe, aim: &Aim<'_>, method: Method) -> Result<Found, SearchError> {
@@ -201,12 +164,6 @@ async fn by_controller(probe: &mut dyn Probe, aim: &Aim<'_>, method: Method) -> 
 async fn engine_setup(probe: &mut dyn Probe, aim: &Aim<'_>) -> Result<engine::Setup, SearchError> {
     let here = probe.position().await?;
     Ok(aim.engine_at(&probe.info().axes, &here))
-}
-
-/// Along the light as at the start, across it as at the end.
-fn beside(probe: &dyn Probe, start: &[f64], end: &[f64]) -> Vec<f64> {
-    let along = |i: usize| matches!(probe.info().axes[i].axis, Axis::Z | Axis::Z2);
-    end.iter().enumerate().map(|(i, at)| if along(i) { start[i] } else { *at }).collect()
 }
 
 /// Says what else is known of it, behind what is left.

@@ -293,34 +293,66 @@ const NEXT_TO_NOTHING_DB: f64 = 0.1;
 /// Steps outward in which a map is asked how wide its peak is.
 const WIDTH_STEPS: u32 = 4000;
 
-/// Distance from the least loss at which 4.343 dB are lost along an axis, both ways' mean, um. Where a map does not fall so far, what
-/// its farther end tells by the law of a focus, in which the loss is 1 + (z / z0)^2; half of the span where that is next to nothing.
+/// Step in which the way downhill is followed in a map, um.
+const DOWN_UM: f64 = 0.1;
+
+/// Distance from the least loss at which 4.343 dB are lost along an axis, both ways' mean, um. Along z the light may walk sideways: it is
+/// followed. Where a map does not fall so far, what its farther end tells by the law of a focus, in which the loss is 1 + (z / z0)^2;
+/// half of the span where that is next to nothing.
 fn width(map: &CouplingMap, axis: usize) -> f64 {
-    let (from, least) = map.lowest();
+    let mut from = map.lowest().0;
+    let least = down(map, &mut from, &[0, 1, 2]);
     let (low, high) = map.span_um()[axis];
+    // Where the loss is lost, or the farthest within the map and what is lost there.
     let out = |way: f64| {
-        (1..=WIDTH_STEPS).map(|k| f64::from(k) / f64::from(WIDTH_STEPS) * (high - low)).find(|d| {
-            let mut at = from;
-            at[axis] += way * d;
-            (low..=high).contains(&at[axis]) && map.loss_db(at) - least >= NEPER_DB
-        })
-    };
-    let ways: Vec<f64> = [1.0, -1.0].into_iter().filter_map(out).collect();
-    #[expect(clippy::cast_precision_loss, reason = "two at most")]
-    let mean = ways.iter().sum::<f64>() / ways.len().max(1) as f64;
-    if !ways.is_empty() {
-        return mean;
-    }
-    let ends = [low, high].map(|end| {
         let mut at = from;
-        at[axis] = end;
-        ((end - from[axis]).abs(), map.loss_db(at) - least)
-    });
-    let (away, fall_db) = if ends[0].1 > ends[1].1 { ends[0] } else { ends[1] };
-    if fall_db < NEXT_TO_NOTHING_DB {
-        return (high - low) / 2.0;
+        let (mut away, mut lost_db) = (0.0, 0.0);
+        for k in 1..=WIDTH_STEPS {
+            let d = f64::from(k) / f64::from(WIDTH_STEPS) * (high - low);
+            at[axis] = from[axis] + way * d;
+            if !(low..=high).contains(&at[axis]) {
+                break;
+            }
+            if axis == 2 {
+                down(map, &mut at, &[0, 1]);
+            }
+            (away, lost_db) = (d, map.loss_db(at) - least);
+            if lost_db >= NEPER_DB {
+                return Ok(d);
+            }
+        }
+        Err((away, lost_db))
+    };
+    match [1.0, -1.0].map(out) {
+        [Ok(a), Ok(b)] => f64::midpoint(a, b),
+        [Ok(d), Err(_)] | [Err(_), Ok(d)] => d,
+        [Err(a), Err(b)] => {
+            let (away, lost_db) = if a.1 > b.1 { a } else { b };
+            if lost_db < NEXT_TO_NOTHING_DB {
+                return (high - low) / 2.0;
+            }
+            away * ((std::f64::consts::E - 1.0) / (ratio(lost_db) - 1.0)).sqrt()
+        }
     }
-    away * ((std::f64::consts::E - 1.0) / (ratio(fall_db) - 1.0)).sqrt()
+}
+
+/// Downhill along some axes to where no step loses less; gives what is lost there, dB.
+fn down(map: &CouplingMap, at: &mut [f64; 3], axes: &[usize]) -> f64 {
+    let mut least = map.loss_db(*at);
+    loop {
+        let before = least;
+        for (k, way) in axes.iter().flat_map(|k| [(*k, DOWN_UM), (*k, -DOWN_UM)]) {
+            let mut to = *at;
+            to[k] += way;
+            let loss_db = map.loss_db(to);
+            if loss_db < least {
+                (*at, least) = (to, loss_db);
+            }
+        }
+        if least >= before {
+            return least;
+        }
+    }
 }
 
 /// What a search may know of a map: how wide its peak is and what it loses there, as a data sheet says it, and how large the map

@@ -74,7 +74,11 @@ impl Method {
         let said = |ended: Ended| Said { bound95_db: None, decisions: ended.readings };
         match self {
             Method::Engine => {
-                let aligned = engine::align(probe, &setup::engine(nominal)).await?;
+                let told = setup::engine(nominal);
+                let aligned = match setup::hills(nominal) {
+                    Some(hills) => engine::align_main(probe, &|_, _| told.clone(), hills, 1).await?.0,
+                    None => engine::align(probe, &told).await?,
+                };
                 Ok(Said { bound95_db: Some(aligned.bound95_db), decisions: aligned.decisions })
             }
             Method::InTurn => {

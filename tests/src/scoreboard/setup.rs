@@ -48,6 +48,13 @@ pub fn engine(nominal: &Nominal) -> Setup {
     }
 }
 
+/// What there may be beside a map's main peak: anything, anywhere in it.
+pub fn hills(nominal: &Nominal) -> Option<Hills> {
+    let radius_um = nominal.reach[0].max(nominal.reach[1]);
+    let none = Hills { radius_um, lobe_db: 30.0, halo_db: 30.0, dimming_db: 0.0 };
+    (nominal.name == "map").then_some(none)
+}
+
 /// A map's light: single-mode, of the widths that its data sheet says, anywhere in the map.
 fn map(nominal: &Nominal) -> Setup {
     let radius = nominal.width[0];

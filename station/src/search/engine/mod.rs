@@ -4,11 +4,13 @@
 
 mod aperture;
 mod choice;
+mod climb;
 mod design;
 mod ends;
 mod fit;
 mod lanes;
 mod left;
+mod main_peak;
 mod model;
 mod optics;
 mod plan;
@@ -28,6 +30,7 @@ use design::Frame;
 pub use ends::End;
 use fit::{Data, Noise, Seen};
 pub use lanes::LaneOrder;
+pub use main_peak::{Evidence, align_main};
 use model::{AXES, Model, Pose};
 pub use plan::replay;
 use play::History;
@@ -203,7 +206,7 @@ pub async fn align(probe: &mut dyn Probe, setup: &Setup) -> Result<Aligned, Sear
 ///
 /// # Errors
 /// Those of the probe; `Saturated`; `NoAxis`.
-pub async fn look_around(
+async fn look_around(
     probe: &mut dyn Probe,
     setup: &Setup,
     hills: Hills,

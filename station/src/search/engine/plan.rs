@@ -93,6 +93,7 @@ impl Engine<'_> {
         let mut skewed = 0;
         let mut rolls = 0;
         let mut anew = false;
+        let mut climbed = false;
         loop {
             if !anew && self.lost() {
                 anew = true;
@@ -147,6 +148,12 @@ impl Engine<'_> {
                 }
                 let left = self.left_here(&beliefs);
                 return self.end(&beliefs, left, value, true).await;
+            }
+            if !climbed && self.can_climb() && self.stuck(&beliefs) {
+                climbed = true;
+                last = None;
+                beliefs = self.climb_anew().await?;
+                continue;
             }
             // One reading is kept for going back to the brightest place.
             if self.readings + 2 >= self.setup.readings_max || self.decisions >= DECISIONS_MAX || self.stuck(&beliefs) {
@@ -210,7 +217,7 @@ impl Engine<'_> {
     }
 
     /// Starts again from the brightest place, with nothing believed.
-    async fn begin_anew(&mut self) -> Result<Beliefs, SearchError> {
+    pub(super) async fn begin_anew(&mut self) -> Result<Beliefs, SearchError> {
         self.go_to_brightest().await?;
         self.data.seen.clear();
         self.read().await?;
@@ -226,7 +233,7 @@ impl Engine<'_> {
     }
 
     /// Back to the brightest reading's command.
-    async fn go_to_brightest(&mut self) -> Result<(), SearchError> {
+    pub(super) async fn go_to_brightest(&mut self) -> Result<(), SearchError> {
         let best = self.data.seen.iter().max_by(|a, b| self.value(&a.dbm).total_cmp(&self.value(&b.dbm)));
         let command = self.data.history.command(best.map_or(0, |s| s.commands));
         self.go(&command).await

@@ -23,6 +23,9 @@ const LOBE: f64 = 1.5;
 /// How much less is expected of a second look, nepers.
 const LOOKED: f64 = 6.0;
 
+/// Around the top of a hill, so many mode radii away, there is none that is brighter.
+const TOP: f64 = 1.5;
+
 /// Nepers a decibel by which a reading contradicts a place.
 const CONTRADICTION: f64 = 1.5;
 
@@ -46,8 +49,15 @@ impl Hills {
     }
 
     /// By how much a reading is brighter than any side lobe can be, dB; below 0 where it may be one.
-    pub fn above_lobes_db(&self, setup: &Setup, dbm: f64) -> f64 {
+    pub(super) fn above_lobes_db(&self, setup: &Setup, dbm: f64) -> f64 {
         dbm - self.above_lobes_dbm(setup)
+    }
+}
+
+impl Hills {
+    /// How many readings would cover the area, if each saw all of its own and none of another's; `width` is of the mode, um.
+    pub(super) fn shares(&self, width: f64) -> f64 {
+        (self.radius_um / (SIGHT * width)).powi(2)
     }
 }
 
@@ -73,6 +83,11 @@ impl Engine<'_> {
         let w = self.setup.width[i];
         let centre = self.command;
         let mut cells = cells(hills.radius_um, GRID * w);
+        if beat_dbm.is_finite() {
+            // What is to be beaten was the top of a hill.
+            let near = cells.iter_mut().filter(|c| c.x.hypot(c.y) < TOP * w);
+            near.for_each(|c| c.odds -= 2.0 * LOOKED);
+        }
         let spread = BRIGHTEST * self.setup.level_sd_db;
         let (bright, dim) = (self.setup.level_dbm + spread, self.setup.level_dbm - spread - hills.dimming_db);
         // Brighter than any side lobe of the brightest part.
