@@ -45,6 +45,8 @@ const ARRAY_SHAPE: f64 = 0.012;
 
 /// By how much a real mode may fall off faster on one side than on the other.
 const SKEW_SD: f64 = 0.06;
+/// ... and along it than two Gaussian modes do: two step-index fibres near their focus as on a scale an eighth shorter.
+const DEPTH_SD: f64 = 0.1;
 
 /// How near to a flat top's centre to come, um; and the ripple of speckle upon it, dB.
 const CENTRE_UM: f64 = 1.0;
@@ -364,6 +366,7 @@ impl<'r> Aim<'r> {
             aperture_um,
             centre_um: CENTRE_UM,
             shape: if array { ARRAY_SHAPE } else { SHAPE },
+            depth_sd: if array || aperture_um.is_some() { 0.0 } else { DEPTH_SD },
             skew_sd: if array || aperture_um.is_some() { 0.0 } else { SKEW_SD },
             ripple_db: if aperture_um.is_some() { SPECKLE_DB } else { 0.0 },
             spiral_um: None,

@@ -21,6 +21,9 @@ const SHEET_RADIUS_SD: f64 = 0.2;
 /// By how much such light may fall off faster on one side of its peak than on the other.
 const SHEET_SKEW_SD: f64 = 0.12;
 
+/// By how much it may fall off faster along it, of the log of the scale.
+const SHEET_DEPTH_SD: f64 = 0.1;
+
 /// The share of how far down a reading is that such light may differ from two Gaussian modes' by.
 const SHEET_SHAPE: f64 = 0.045;
 
@@ -41,6 +44,7 @@ pub fn engine(nominal: &Nominal) -> Setup {
     Setup {
         radius_sd,
         shape: SHEET_SHAPE,
+        depth_sd: if setup.channels_um.len() == 1 { SHEET_DEPTH_SD } else { 0.0 },
         skew_sd: if setup.channels_um.len() == 1 { SHEET_SKEW_SD } else { 0.0 },
         turned: setup.channels_um.len() == 1,
         tolerance_db: TOLERANCE_DB,
@@ -69,6 +73,7 @@ fn map(nominal: &Nominal) -> Setup {
         radius_sd: SHEET_RADIUS_SD,
         shape: SHEET_SHAPE,
         skew_sd: SHEET_SKEW_SD,
+        depth_sd: SHEET_DEPTH_SD,
         turned: true,
         gap_um: 0.0,
         search: nominal.reach.map(|r| r * UNIFORM),
@@ -102,6 +107,7 @@ fn known(nominal: &Nominal, name: &str) -> Setup {
         centre_um: 0.75,
         shape: 0.012,
         skew_sd: 0.0,
+        depth_sd: 0.0,
         ripple_db: 0.0,
         hills: None,
         spiral_um: None,

@@ -124,6 +124,9 @@ pub struct Setup {
     /// By how much the light may fall off faster on one side of the peak than on the other, one standard deviation: 0.1 is a mode
     /// that is a tenth narrower on one side and a tenth wider on the other.
     pub skew_sd: f64,
+    /// By how much the light may fall off faster along it than two Gaussian modes do, one standard deviation of the log of the
+    /// scale; of the first end where there are two.
+    pub depth_sd: f64,
     /// Ripple of the light that no model tells (speckle), dB, one standard deviation.
     pub ripple_db: f64,
     /// Where there may be side lobes: what to tell them by.

@@ -42,8 +42,10 @@ pub(super) mod at {
     /// By how much the light falls off faster on one side of the peak than on the other, along x and y.
     pub(in super::super) const SKEW_X: usize = FADE + 1;
     pub(in super::super) const SKEW_Y: usize = FADE + 2;
+    /// Log of how much steeper than two Gaussian modes the light falls off along it.
+    pub(in super::super) const DEPTH: usize = FADE + 3;
     /// x, y and gain of each channel.
-    pub(in super::super) const CHANNEL: usize = FADE + 3;
+    pub(in super::super) const CHANNEL: usize = FADE + 4;
 }
 
 /// Degrees to radians.
@@ -127,6 +129,7 @@ impl Model {
         }
         prior[at::SKEW_X].sd = setup.skew_sd;
         prior[at::SKEW_Y].sd = setup.skew_sd;
+        prior[at::DEPTH].sd = if setup.search[2] > 0.0 { setup.depth_sd } else { 0.0 };
         prior[at::WALK_X].sd = setup.walk_sd;
         prior[at::WALK_Y].sd = setup.walk_sd;
         prior[at::DRIFT_X].sd = drift * FRAC_1_SQRT_2;
@@ -203,10 +206,12 @@ impl Model {
         let dx = cos * e0 - sin_s * e1 + lz * b + sx * z + p[k] - along * (b * b + g * g) / 2.0;
         let dy = sin * e0 + cos_s * e1 + lz * a + sy * z + p[k + 1] + along * g;
         let skew = Skew::at([dx, dy], [p[at::SKEW_X], p[at::SKEW_Y]], self.w2);
-        let h = here.receiver.facing(self.wavelength, self.w1, skew.offset, z + self.gap, [b, a]);
+        let steeper = p[at::DEPTH].exp();
+        let h = here.receiver.facing(self.wavelength, self.w1, skew.offset, steeper * z + self.gap, [b, a]);
         let [gx, gy] = skew.by_offset(h.by_offset);
         [by[at::SKEW_X], by[at::SKEW_Y]] = skew.by_skew(h.by_offset);
-        let gz = h.by_gap + gx * sx + gy * sy;
+        by[at::DEPTH] = h.by_gap * steeper * z;
+        let gz = h.by_gap * steeper + gx * sx + gy * sy;
         let ux = gx * cos + gy * sin;
         let uy = -gx * sin_s + gy * cos_s;
         by[0] = -ux;
@@ -418,6 +423,7 @@ pub(super) mod tests {
             centre_um: 0.3,
             shape: 0.012,
             skew_sd: 0.1,
+            depth_sd: 0.1,
             ripple_db: 0.0,
             hills: None,
             spiral_um: None,

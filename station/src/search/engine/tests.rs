@@ -32,6 +32,7 @@ fn setup() -> Setup {
         centre_um: 0.3,
         shape: 0.012,
         skew_sd: 0.0,
+        depth_sd: 0.0,
         ripple_db: 0.0,
         hills: None,
         spiral_um: None,
