@@ -104,7 +104,7 @@ fn known(nominal: &Nominal, name: &str) -> Setup {
         gain_sd_db: 0.0,
         fringe: None,
         aperture_um: None,
-        centre_um: 0.75,
+        centre_um: 0.78,
         shape: 0.012,
         skew_sd: 0.0,
         depth_sd: 0.0,

@@ -299,7 +299,9 @@ impl Engine<'_> {
     async fn first_steps(&mut self) -> Result<Beliefs, SearchError> {
         let w = self.setup.width;
         let depth = (self.setup.level_dbm - self.best()).max(0.0) / 4.34;
-        let step = |k: usize| w[k] * (0.6 * depth.sqrt()).clamp(0.5, 1.5);
+        // On a flat top less than this shows nothing, and each of its flanks falls faster than a mode's.
+        let (share, least) = if self.setup.aperture_um.is_some() { (0.45, 0.75) } else { (0.6, 0.5) };
+        let step = |k: usize| w[k] * (share * depth.sqrt()).clamp(least, 1.5);
         let mut beliefs = Beliefs::none();
         let across = self.setup.lateral();
         let lateral: Vec<usize> = self.axes.iter().copied().filter(|k| across.contains(k)).collect();
