@@ -3,7 +3,7 @@
 
 use recipes::Axis;
 
-use super::{Aligned, Hills, Setup, align, levels, look_around};
+use super::{Aligned, Engine, Hills, Setup, align, levels};
 use crate::search::{Probe, ProbeInfo, SearchError};
 
 /// Light this much darker than expected may be a side lobe's, dB: brighter light is then looked for nearby, ...
@@ -42,7 +42,8 @@ pub async fn align_main(
     let told = setup(probe.info(), &start);
     let first = align(probe, &told).await?;
     if first.power_dbm > told.level_dbm - DARKER_DB {
-        return Ok((first.clone(), Evidence::AboveLobes(hills.above_lobes_db(&told, first.power_dbm))));
+        let above_db = hills.above_lobes_db(&told, first.power_dbm);
+        return Ok((first, Evidence::AboveLobes(above_db)));
     }
     // On a side lobe, on the flank of something else, or a poor part: brighter light nearby tells.
     let beat_dbm = first.power_dbm + BRIGHTER_DB;
@@ -81,4 +82,25 @@ pub async fn align_main(
 fn beside(probe: &dyn Probe, start: &[f64], end: &[f64]) -> Vec<f64> {
     let along = |i: usize| matches!(probe.info().axes[i].axis, Axis::Z | Axis::Z2);
     end.iter().enumerate().map(|(i, at)| if along(i) { start[i] } else { *at }).collect()
+}
+
+/// Looks around the place where the stage of an end (0 or 1) stands for light that is brighter than any side lobe can be and
+/// than `beat_dbm`; the stage then stands in it. Gives whether there was some, and the readings taken, `looks` at the most.
+///
+/// # Errors
+/// Those of the probe; `Saturated`; `NoAxis`.
+async fn look_around(
+    probe: &mut dyn Probe,
+    setup: &Setup,
+    hills: Hills,
+    looks: usize,
+    beat_dbm: f64,
+    end: usize,
+) -> Result<(bool, usize), SearchError> {
+    let mut engine = Engine::new(probe, setup).await?;
+    match engine.survey_for(hills, looks, beat_dbm, end).await {
+        Ok(()) => Ok((true, engine.readings)),
+        Err(SearchError::NoLight) => Ok((false, engine.readings)),
+        Err(error) => Err(error),
+    }
 }

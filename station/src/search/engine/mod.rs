@@ -204,27 +204,6 @@ pub async fn align(probe: &mut dyn Probe, setup: &Setup) -> Result<Aligned, Sear
     Engine::new(probe, setup).await?.run().await
 }
 
-/// Looks around the place where the stage of an end (0 or 1) stands for light that is brighter than any side lobe can be and
-/// than `beat_dbm`; the stage then stands in it. Gives whether there was some, and the readings taken, `looks` at the most.
-///
-/// # Errors
-/// Those of the probe; `Saturated`; `NoAxis`.
-async fn look_around(
-    probe: &mut dyn Probe,
-    setup: &Setup,
-    hills: Hills,
-    looks: usize,
-    beat_dbm: f64,
-    end: usize,
-) -> Result<(bool, usize), SearchError> {
-    let mut engine = Engine::new(probe, setup).await?;
-    match engine.survey_for(hills, looks, beat_dbm, end).await {
-        Ok(()) => Ok((true, engine.readings)),
-        Err(SearchError::NoLight) => Ok((false, engine.readings)),
-        Err(error) => Err(error),
-    }
-}
-
 impl<'a> Engine<'a> {
     async fn new(probe: &'a mut dyn Probe, setup: &'a Setup) -> Result<Engine<'a>, SearchError> {
         let position = probe.position().await?;

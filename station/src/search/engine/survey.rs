@@ -52,9 +52,7 @@ impl Hills {
     pub(super) fn above_lobes_db(&self, setup: &Setup, dbm: f64) -> f64 {
         dbm - self.above_lobes_dbm(setup)
     }
-}
 
-impl Hills {
     /// How many readings would cover the area, if each saw all of its own and none of another's; `width` is of the mode, um.
     pub(super) fn shares(&self, width: f64) -> f64 {
         (self.radius_um / (SIGHT * width)).powi(2)
