@@ -28,7 +28,7 @@ pub enum Evidence {
 }
 
 /// Aligns from where the stage stands, and looks around for brighter light where the end is too dark for a part. `setup`
-/// tells what is known from a position of the probe; `ends` are the part's, 1 or 2. Readings are those of all searches.
+/// tells what is known from a position of the probe; `ends` are the part's, 1 or 2. Readings and decisions are those of all searches.
 ///
 /// # Errors
 /// Those of the probe and of [`align`].
@@ -47,35 +47,35 @@ pub async fn align_main(
     }
     // On a side lobe, on the flank of something else, or a poor part: brighter light nearby tells.
     let beat_dbm = first.power_dbm + BRIGHTER_DB;
-    let mut readings = first.readings;
+    let (mut readings, mut decisions) = (first.readings, first.decisions);
     let looks = LOOKS.max((LOOKS_A_SHARE * hills.shares(told.width[0])).ceil() as usize);
     for end in 0..ends {
         probe.move_to(&beside(probe, &start, &first.position)).await?;
-        let (brighter, looked) = look_around(probe, &told, hills, looks, beat_dbm, end).await?;
-        readings += looked;
+        let (brighter, looked, chosen) = look_around(probe, &told, hills, looks, beat_dbm, end).await?;
+        (readings, decisions) = (readings + looked, decisions + chosen);
         if !brighter {
             continue;
         }
         let here = probe.position().await?;
         let told = setup(probe.info(), &here);
         let second = align(probe, &told).await?;
-        readings += second.readings;
+        (readings, decisions) = (readings + second.readings, decisions + second.decisions);
         if second.power_dbm > first.power_dbm {
             let better_db = second.power_dbm - first.power_dbm;
-            return Ok((Aligned { readings, ..second }, Evidence::BrighterThanBeside(better_db)));
+            return Ok((Aligned { readings, decisions, ..second }, Evidence::BrighterThanBeside(better_db)));
         }
     }
     probe.move_to(&first.position).await?;
     let power_dbm = told.objective.of(&levels(&probe.measure().await?)?);
     readings += 1;
     if power_dbm > first.power_dbm - BACK_DB {
-        return Ok((Aligned { power_dbm, readings, ..first }, Evidence::Alone));
+        return Ok((Aligned { power_dbm, readings, decisions, ..first }, Evidence::Alone));
     }
     // Play has the stage elsewhere than it stood.
     let told = setup(probe.info(), &first.position);
     let again = align(probe, &told).await?;
-    readings += again.readings;
-    Ok((Aligned { readings, ..again }, Evidence::Alone))
+    (readings, decisions) = (readings + again.readings, decisions + again.decisions);
+    Ok((Aligned { readings, decisions, ..again }, Evidence::Alone))
 }
 
 /// Along the light as at the start, across it as at the end.
@@ -85,7 +85,8 @@ fn beside(probe: &dyn Probe, start: &[f64], end: &[f64]) -> Vec<f64> {
 }
 
 /// Looks around the place where the stage of an end (0 or 1) stands for light that is brighter than any side lobe can be and
-/// than `beat_dbm`; the stage then stands in it. Gives whether there was some, and the readings taken, `looks` at the most.
+/// than `beat_dbm`; the stage then stands in it. Gives whether there was some, the readings taken, `looks` at
+/// the most, and the places decided on.
 ///
 /// # Errors
 /// Those of the probe; `Saturated`; `NoAxis`.
@@ -96,11 +97,11 @@ async fn look_around(
     looks: usize,
     beat_dbm: f64,
     end: usize,
-) -> Result<(bool, usize), SearchError> {
+) -> Result<(bool, usize, usize), SearchError> {
     let mut engine = Engine::new(probe, setup).await?;
     match engine.survey_for(hills, looks, beat_dbm, end).await {
-        Ok(()) => Ok((true, engine.readings)),
-        Err(SearchError::NoLight) => Ok((false, engine.readings)),
+        Ok(()) => Ok((true, engine.readings, engine.decisions)),
+        Err(SearchError::NoLight) => Ok((false, engine.readings, engine.decisions)),
         Err(error) => Err(error),
     }
 }
