@@ -115,6 +115,15 @@ pub enum SearchError {
     },
 }
 
+/// When a sweep may end before its path does.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Stop {
+    /// Once a sample's first channel exceeds this.
+    pub above: Power,
+    /// Samples are looked at so many at a time.
+    pub every: usize,
+}
+
 /// Where a search moves and measures: a bench, a benchmark's scene or a test's formula.
 ///
 /// Positions are in the order of [`ProbeInfo::axes`], um or degrees, in the optical frame.
@@ -139,14 +148,13 @@ pub trait Probe {
     /// actual position. Slower than asked where the axes cannot go so fast.
     async fn sweep(&mut self, to: &[f64], speed: f64) -> Result<Vec<Sample>, SearchError>;
 
-    /// Moves to the path's first point, then along it at a speed (um/s), measuring all along; where `stop_above` is
-    /// given it may end early once a sample's first channel exceeds it. A probe without curves goes along
-    /// it in as few straight chords as keep to it, and stops between them.
+    /// Moves to the path's first point, then along it at a speed (um/s), measuring all along; it may end early where it is
+    /// told to. A probe without curves goes along it in as few straight chords as keep to it, and stops between them.
     async fn sweep_path(
         &mut self,
         path: &[Vec<f64>],
         speed: f64,
-        stop_above: Option<Power>,
+        stop: Option<Stop>,
     ) -> Result<Vec<Sample>, SearchError> {
         let Some(first) = path.first() else { return Ok(Vec::new()) };
         self.move_to(first).await?;
@@ -156,8 +164,8 @@ pub trait Probe {
         let mut samples = Vec::new();
         for to in chords(path) {
             samples.extend(self.sweep(&path[to], speed).await?);
-            if stop_above.is_some_and(|p| {
-                samples.iter().any(|s| matches!(s.readings.first(), Some(Reading::Power(q)) if *q > p))
+            if stop.is_some_and(|stop| {
+                samples.iter().any(|s| matches!(s.readings.first(), Some(Reading::Power(p)) if *p > stop.above))
             }) {
                 break;
             }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use recipes::Axis;
 use station::event::Sample;
-use station::search::{AxisInfo, ChannelInfo, Costs, Probe, ProbeInfo, SearchError};
+use station::search::{AxisInfo, ChannelInfo, Costs, Probe, ProbeInfo, SearchError, Stop};
 use units::{Power, Reading};
 
 use super::scene::{Pose, is_angle};
@@ -14,9 +14,6 @@ const PLAY_SPREAD: f64 = 0.06;
 
 /// How far the axes go, um and degrees: farther than any search has reason to.
 const RANGE: (f64, f64) = (1000.0, 20.0);
-
-/// A sweep can be stopped so long after a sample, seconds: two exchanges of a fast link.
-const BLOCK_S: f64 = 0.008;
 
 /// A scene's station as a [`Probe`].
 ///
@@ -82,10 +79,8 @@ impl BoardProbe {
         }
     }
 
-    fn run(&mut self, points: &[Pose], speed: f64, stop: Option<Power>) -> Result<Vec<Sample>, SearchError> {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few samples")]
-        let block = (BLOCK_S / self.station.scene.condition.integrate_s).round().max(1.0) as usize;
-        let stop = stop.map(|p| (p.dbm().unwrap_or(f64::NEG_INFINITY), block));
+    fn run(&mut self, points: &[Pose], speed: f64, stop: Option<Stop>) -> Result<Vec<Sample>, SearchError> {
+        let stop = stop.map(|s| (s.above.dbm().unwrap_or(f64::NEG_INFINITY), s.every));
         match self.station.sweep(points, speed, stop) {
             Ok(shown) => Ok(shown.iter().map(|s| self.sample(s)).collect()),
             Err(why) => Err(self.refuse(why, speed)),
@@ -189,10 +184,10 @@ impl Probe for BoardProbe {
         &mut self,
         path: &[Vec<f64>],
         speed: f64,
-        stop_above: Option<Power>,
+        stop: Option<Stop>,
     ) -> Result<Vec<Sample>, SearchError> {
         let points: Vec<Pose> = path.iter().map(|p| self.pose(p)).collect();
-        self.timed(|p| p.run(&points, speed, stop_above))
+        self.timed(|p| p.run(&points, speed, stop))
     }
 
     async fn wait(&mut self, seconds: f64) {

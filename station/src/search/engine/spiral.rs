@@ -8,20 +8,24 @@ use units::Power;
 use super::fit::Seen;
 use super::model::Pose;
 use super::{Engine, levels};
-use crate::search::SearchError;
+use crate::search::{SearchError, Stop};
 
 /// A sample above this many standard deviations of the noise is light: one false alarm in 10^8 samples.
 const SIGMAS: f64 = 5.5;
 
 /// Share of the acceleration spent on the curve, and on speeding up along it.
-const CURVE: f64 = 0.95;
-const ALONG: f64 = 0.25;
+const CURVE: f64 = 0.97;
+const ALONG: f64 = 0.24;
 
 /// Speeds tried, as the share of the search radius at which the curve alone needs all the acceleration.
-const SPEEDS: [f64; 6] = [0.25, 0.4, 0.55, 0.7, 0.85, 1.0];
+const SPEEDS: [f64; 5] = [0.25, 0.4, 0.6, 0.8, 1.0];
 
-/// Share of the widest spacing of turns that would just touch.
-const OVERLAP: f64 = 0.98;
+/// Samples lie up to this many reaches apart once the speed is reached: each takes its time to be read out.
+const APART: f64 = 0.2;
+
+/// A sweep goes on for up to this many reaches once it has seen light: on which side of the path the peak lies is told by
+/// how the light rises and falls along it.
+const PAST: f64 = 1.5;
 
 /// Samples of a sweep that go into the fit, at most.
 const KEPT: usize = 24;
@@ -50,7 +54,7 @@ impl Engine<'_> {
     /// Sweeps outward from here until there is light; whether there is.
     pub(super) async fn find(&mut self, radius_um: f64) -> Result<bool, SearchError> {
         let centre = self.command;
-        let mut share = OVERLAP;
+        let mut share = 1.0;
         for _ in 0..SPIRALS {
             if self.sweep_out(&centre, radius_um, share).await? {
                 return Ok(true);
@@ -70,14 +74,16 @@ impl Engine<'_> {
         let sample_s = info.costs.sample_s;
         let plans = SPEEDS.map(|part| {
             let speed = limit.min((CURVE * acceleration * radius_um * part).sqrt()).min(1.5 * reach / sample_s);
-            let half = speed * sample_s / 2.0;
+            let spacing = speed * sample_s * (APART * reach / (speed * sample_s)).floor().max(1.0);
+            let half = spacing / 2.0;
             let pitch = share * 2.0 * (reach * reach - half * half).max(0.04 * reach * reach).sqrt();
-            let path = points(pitch, radius_um, speed, acceleration, sample_s);
+            let path = points(pitch, radius_um, speed, acceleration, sample_s, spacing);
             // Half of all parts are found within half the area; speeding up and stopping take their time, too.
-            let half = path.iter().filter(|(x, y)| x.hypot(*y) < radius_um * FRAC_1_SQRT_2).count() as f64;
-            (half * sample_s + 2.0 * speed / acceleration, path, speed)
+            let half = path.windows(2).take_while(|p| p[0].0.hypot(p[0].1) < radius_um * FRAC_1_SQRT_2);
+            let seconds = |p: &[(f64, f64)]| sample_s.max((p[1].0 - p[0].0).hypot(p[1].1 - p[0].1) / speed);
+            (half.map(seconds).sum::<f64>() + 2.0 * speed / acceleration, path, speed, spacing)
         });
-        let (_, path, speed) = plans.into_iter().min_by(|a, b| a.0.total_cmp(&b.0)).expect("some speeds");
+        let (_, path, speed, spacing) = plans.into_iter().min_by(|a, b| a.0.total_cmp(&b.0)).expect("some speeds");
         let start = self.probe.position().await?;
         let commands: Vec<Vec<f64>> = path
             .iter()
@@ -90,8 +96,12 @@ impl Engine<'_> {
             })
             .collect();
         let threshold_dbm = 10.0 * self.threshold_mw().log10();
-        let threshold = Power::from_dbm(threshold_dbm);
-        let samples = self.probe.sweep_path(&commands, speed, Some(threshold)).await?;
+        // Where the meter is one sample late, a sample belongs to the place of the one before.
+        let late = usize::from(info.costs.lag_s > 0.0);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few samples")]
+        let every = ((PAST * reach / spacing).round() as usize).saturating_sub(late).max(1);
+        let stop = Stop { above: Power::from_dbm(threshold_dbm), every };
+        let samples = self.probe.sweep_path(&commands, speed, Some(stop)).await?;
         self.moved_s = self.probe.now_s();
         self.readings += samples.len();
         let mut poses: Vec<Pose> = Vec::with_capacity(samples.len());
@@ -104,8 +114,6 @@ impl Engine<'_> {
             }
             poses.push(pose);
         }
-        // Where the meter is one sample late, a sample belongs to the place of the one before.
-        let late = usize::from(info.costs.lag_s > 0.0);
         let shown: Vec<Vec<f64>> = samples.iter().map(levels).collect::<Result<_, _>>()?;
         let bright = |i: usize| self.value(&shown[i]) > threshold_dbm;
         let found = (0..samples.len()).any(bright);
@@ -139,8 +147,9 @@ impl Engine<'_> {
     }
 }
 
-/// Points of an Archimedean spiral from its middle, one sample time apart at the speed that acceleration allows.
-fn points(pitch: f64, radius: f64, speed: f64, acceleration: f64, sample_s: f64) -> Vec<(f64, f64)> {
+/// Points of an Archimedean spiral from its middle at the speed that acceleration allows: one sample time apart, and by the
+/// spacing (um) once the speed is reached.
+fn points(pitch: f64, radius: f64, speed: f64, acceleration: f64, sample_s: f64, spacing: f64) -> Vec<(f64, f64)> {
     let b = pitch / std::f64::consts::TAU;
     let (mut turn, mut v) = (0.0f64, 0.0f64);
     let mut list = vec![(0.0, 0.0)];
@@ -148,7 +157,8 @@ fn points(pitch: f64, radius: f64, speed: f64, acceleration: f64, sample_s: f64)
         let bend = b * (1.0 + turn * turn).powf(1.5) / (2.0 + turn * turn);
         let allowed = speed.min((CURVE * acceleration * bend).sqrt());
         v = if v == 0.0 { allowed } else { allowed.min(v + ALONG * acceleration * sample_s) };
-        turn += v * sample_s / (b * (1.0 + turn * turn).sqrt());
+        let step = if v == speed { spacing } else { v * sample_s };
+        turn += step / (b * (1.0 + turn * turn).sqrt());
         list.push((b * turn * turn.cos(), b * turn * turn.sin()));
     }
     list
@@ -160,16 +170,21 @@ mod tests {
 
     #[test]
     fn the_spiral_stays_within_speed_and_acceleration_and_covers_the_radius() {
-        for sample_s in [0.001, 0.01] {
-            let (speed, acceleration) = (2000.0, 50_000.0);
-            let path = points(32.0, 100.0, speed, acceleration, sample_s);
-            let v: Vec<(f64, f64)> =
-                path.windows(2).map(|p| ((p[1].0 - p[0].0) / sample_s, (p[1].1 - p[0].1) / sample_s)).collect();
+        let (speed, acceleration) = (1500.0, 50_000.0);
+        for (sample_s, spacing) in [(0.001, 1.5), (0.001, 4.5), (0.01, 15.0)] {
+            let path = points(32.0, 100.0, speed, acceleration, sample_s, spacing);
+            let way = |p: &[(f64, f64)]| (p[1].0 - p[0].0).hypot(p[1].1 - p[0].1);
+            let seconds = |p: &[(f64, f64)]| sample_s.max(way(p) / speed);
+            let v: Vec<(f64, f64, f64)> = path
+                .windows(2)
+                .map(|p| ((p[1].0 - p[0].0) / seconds(p), (p[1].1 - p[0].1) / seconds(p), seconds(p)))
+                .collect();
             for (i, w) in v.windows(2).enumerate() {
-                assert!(w[1].0.hypot(w[1].1) <= 1.05 * speed);
                 let change = (w[1].0 - w[0].0).hypot(w[1].1 - w[0].1);
-                assert!(change <= 1.05 * acceleration * sample_s, "{i}: {change}");
+                assert!(change <= 1.05 * acceleration * f64::midpoint(w[0].2, w[1].2), "{i}: {change}");
             }
+            let widest = path.windows(2).map(way).fold(0.0, f64::max);
+            assert!(widest > 0.95 * spacing && widest < 1.05 * spacing, "{widest}");
             let end = path.last().unwrap();
             assert!(end.0.hypot(end.1) > 100.0);
         }
