@@ -46,8 +46,8 @@ const SURPRISED: f64 = 2.0;
 const SIDES_TOLD: usize = 2;
 
 /// Rounds of fits from drawn starts after an odd fit, and starts a round.
-const RESTARTS: usize = 3;
-const STARTS: usize = 16;
+const RESTARTS: usize = 4;
+const STARTS: usize = 12;
 
 /// A part is not farther from what is expected than this many standard deviations.
 const UNLIKELY: f64 = 5.0;
@@ -396,7 +396,9 @@ impl Engine<'_> {
             let starts: Vec<Vec<f64>> = beliefs.fits.iter().map(|f| f.p.clone()).collect();
             self.keep(beliefs, &starts);
         }
-        for round in 0..RESTARTS {
+        // What was odd before this reading has been looked for already.
+        let rounds = if beliefs.misfit >= ODD { 1 } else { RESTARTS };
+        for round in 0..rounds {
             if beliefs.fits.first().is_some_and(|f| self.misfit(f) < ODD) {
                 break;
             }
@@ -406,6 +408,7 @@ impl Engine<'_> {
         }
         beliefs.misfit = beliefs.fits.first().map_or(1.0, |f| self.misfit(f));
         self.doubt(beliefs);
+        beliefs.fits.iter_mut().skip(1).for_each(|f| f.settle(&self.model));
     }
 
     /// Beliefs on the other side of the focus, or of an angle.
@@ -517,7 +520,9 @@ impl Engine<'_> {
         fits.truncate(KEPT);
         let best = fits.first().map_or(0.0, |f| f.cost);
         fits.retain(|f| f.cost < best + WORSE);
-        fits.iter_mut().for_each(|f| f.settle(&self.model));
+        if let Some(best) = fits.first_mut() {
+            best.settle(&self.model);
+        }
         let weights: Vec<f64> = fits.iter().map(|f| (best - f.cost).exp()).collect();
         let sum: f64 = weights.iter().sum();
         beliefs.odds = weights.iter().map(|w| w / sum).collect();
