@@ -158,10 +158,7 @@ impl Engine<'_> {
                 let prior = model.prior[k];
                 model.prior[k] = Prior { mean: value, sd: 0.02 * sd };
                 let mut start = best.p.clone();
-                // The rest begins where a parabola would have it.
-                for (j, index) in self.model.free.iter().enumerate() {
-                    start[*index] += side * best.covariance[(j, column)] / sd;
-                }
+                start[k] = value;
                 let there = fit(&model, &self.data, &start);
                 // The clamp stands in for the axis's own prior.
                 let own_prior = ((value - prior.mean) / prior.sd).powi(2) / 2.0;

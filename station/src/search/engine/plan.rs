@@ -46,8 +46,8 @@ const SURPRISED: f64 = 2.0;
 const SIDES_TOLD: usize = 2;
 
 /// Rounds of fits from drawn starts after an odd fit, and starts a round.
-const RESTARTS: usize = 4;
-const STARTS: usize = 12;
+const RESTARTS: usize = 3;
+const STARTS: usize = 16;
 
 /// A part is not farther from what is expected than this many standard deviations.
 const UNLIKELY: f64 = 5.0;
@@ -396,9 +396,7 @@ impl Engine<'_> {
             let starts: Vec<Vec<f64>> = beliefs.fits.iter().map(|f| f.p.clone()).collect();
             self.keep(beliefs, &starts);
         }
-        // What was odd before this reading has been looked for already.
-        let rounds = if beliefs.misfit >= ODD { 1 } else { RESTARTS };
-        for round in 0..rounds {
+        for round in 0..RESTARTS {
             if beliefs.fits.first().is_some_and(|f| self.misfit(f) < ODD) {
                 break;
             }
