@@ -518,6 +518,7 @@ impl Engine<'_> {
         fits.truncate(KEPT);
         let best = fits.first().map_or(0.0, |f| f.cost);
         fits.retain(|f| f.cost < best + WORSE);
+        // The others' covariances are worked out once, at the end of an update.
         if let Some(best) = fits.first_mut() {
             best.settle(&self.model);
         }

@@ -79,9 +79,9 @@ impl Engine<'_> {
             let pitch = share * 2.0 * (reach * reach - half * half).max(0.04 * reach * reach).sqrt();
             let path = points(pitch, radius_um, speed, acceleration, sample_s, spacing);
             // Half of all parts are found within half the area; speeding up and stopping take their time, too.
-            let half = path.windows(2).take_while(|p| p[0].0.hypot(p[0].1) < radius_um * FRAC_1_SQRT_2);
+            let inner = path.windows(2).take_while(|p| p[0].0.hypot(p[0].1) < radius_um * FRAC_1_SQRT_2);
             let seconds = |p: &[(f64, f64)]| sample_s.max((p[1].0 - p[0].0).hypot(p[1].1 - p[0].1) / speed);
-            (half.map(seconds).sum::<f64>() + 2.0 * speed / acceleration, path, speed, spacing)
+            (inner.map(seconds).sum::<f64>() + 2.0 * speed / acceleration, path, speed, spacing)
         });
         let (_, path, speed, spacing) = plans.into_iter().min_by(|a, b| a.0.total_cmp(&b.0)).expect("some speeds");
         let start = self.probe.position().await?;
